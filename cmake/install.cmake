@@ -1,0 +1,1 @@
+# Header, libraries, command, CMake package and pkg-config file.

@@ -1,0 +1,15 @@
+/* fewbit: quantize, run and evaluate neural networks. This header includes the whole interface. */
+#ifndef FEWBIT_FEWBIT_H
+#define FEWBIT_FEWBIT_H
+
+#include "fewbit/calibrate.h"
+#include "fewbit/context.h"
+#include "fewbit/dataset.h"
+#include "fewbit/evaluate.h"
+#include "fewbit/model.h"
+#include "fewbit/quantize.h"
+#include "fewbit/session.h"
+#include "fewbit/status.h"
+#include "fewbit/tensor.h"
+
+#endif

@@ -1,0 +1,50 @@
+/* How an operator with constant operands becomes a step with packed constants and an epilogue. */
+#ifndef FB_OPS_LOWERING_H
+#define FB_OPS_LOWERING_H
+
+#include "kernels/epilogue.h"
+#include "ops/op.h"
+
+/* What follows a product in the same step, as the compiler fused it from the graph. */
+typedef struct FbFusedOp {
+    FbEpilogueKind kind;
+    float a, b;              /* parameters of the kind */
+    int32_t low, high;       /* ROUND: code range */
+    int operand;             /* ADD, MUL: index of the extra input of the step (after the node's own inputs), same shape as the output; -1 */
+} FbFusedOp;
+
+typedef struct FbPrepare {
+    FbContext *context;
+    FbArena *arena;               /* lives as long as the plan */
+    const FbNode *node;
+    const void *params;
+    int input_count;
+    FbConst *const *constants;    /* per input: the constant, or NULL */
+    const FbType *inputs;         /* types as far as known without shapes of this run */
+    bool channels_last;           /* the form that the compiler would like for input and output */
+    int fused_count;
+    FbFusedOp fused[FB_EPILOGUE_MAX];
+} FbPrepare;
+
+typedef struct FbBind {
+    FbContext *context;
+    FbArena *arena;               /* lives as long as this binding */
+    const void *params;
+    const void *state;
+    const FbCall *call;           /* inputs and outputs with dtype and dims (physical), no data */
+    size_t scratch_bytes;         /* out */
+    void *bound;                  /* out */
+} FbBind;
+
+typedef struct FbLowering {
+    const char *name;
+    /* True when this node (constant operands, types, form) is served. Cheap; reads no weights. */
+    bool (*accepts)(const FbPrepare *prepare);
+    FbStatus (*prepare)(const FbPrepare *prepare, void **state, FbError *err); /* packs constants; frees nothing it does not own */
+    void (*release)(FbContext *context, void *state);                            /* NULL: everything is in the arena */
+    FbStatus (*bind)(FbBind *bind, FbError *err);
+    FbStatus (*run)(const FbCall *call, FbError *err);                           /* call->inputs: node inputs, then fused operands */
+    uint64_t (*macs)(const FbCall *call);                                        /* multiply-accumulates of one run */
+} FbLowering;
+
+#endif

@@ -1,0 +1,90 @@
+/* The operator row: everything fewbit knows of an operator. One file per family holds its rows; ops/table.c lists the families.
+ *
+ * Life of a node: decode (attributes of its file's version -> params with the newest ONNX meaning; the semantic check) -> infer (types,
+ * shapes, symbolic at load and concrete at bind) -> run (concrete tensors), or its lowering (packed constants, epilogue).
+ * After decode and infer have accepted, run may assume what they proved; values that depend on data are checked by run before use. */
+#ifndef FB_OPS_OP_H
+#define FB_OPS_OP_H
+
+#include "graph/graph.h"
+#include "tensor/tensor.h"
+
+/* What infer sees of an input, and fills in of an output. */
+typedef struct FbType {
+    bool present;            /* false: optional input or output that is not there */
+    FbDtype dtype;           /* NONE: not known (load time only) */
+    FbShape shape;
+    const FbTensor *value;   /* inputs: the value if it is known (constant, computed from shapes, or at run time); NULL otherwise */
+} FbType;
+
+typedef struct FbInfer {
+    FbContext *context;
+    FbArena *arena;
+    const FbNode *node;
+    const void *params;
+    int input_count, output_count;
+    const FbType *inputs;
+    FbType *outputs;         /* present is set by the caller; infer sets dtype and shape */
+    bool pending;            /* set by fb_infer_value: an input's value decides the shape and is not known yet. infer then returns FB_OK with
+                                unknown output shapes: at bind this ends the stage, and infer is called again when the value exists. */
+} FbInfer;
+
+/* The value of input i; NULL and pending set when it is not known. The input must be present. */
+const FbTensor *fb_infer_value(FbInfer *infer, int i);
+
+typedef struct FbCall {
+    FbContext *context;
+    const FbNode *node;      /* for messages */
+    const void *params;
+    int input_count, output_count;
+    const FbTensor *const *inputs; /* NULL: absent. Physical order: with channels_last dims are N, spatial..., C */
+    FbTensor *const *outputs;      /* dtype, dims, data set; NULL: nobody wants it */
+    bool channels_last;
+    void *scratch;           /* as many bytes as the row's scratch() asked for, 64-byte aligned, undefined contents */
+    size_t scratch_bytes;
+    void *state;             /* lowering: what prepare made */
+    void *bound;             /* lowering: what bind made */
+} FbCall;
+
+/* How a decoded node behaves; a row's flags. */
+typedef enum FbOpFlags {
+    FB_OP_POINTWISE = 1 << 0,  /* output element = f(the broadcast inputs' elements): works in any memory order */
+    FB_OP_INPLACE = 1 << 1,    /* output 0 may share memory with an input of the same dtype and dims */
+    FB_OP_VIEW = 1 << 2,       /* output 0 is input 0's bytes with another shape (Reshape, Squeeze, Identity): no step at all */
+    FB_OP_SPATIAL = 1 << 3,    /* has channels: prefers channels last (Conv, pooling); run looks at call->channels_last */
+    FB_OP_RANDOM = 1 << 4,     /* never folded */
+    FB_OP_MOVES_DATA = 1 << 5  /* output elements are input 0's elements (Transpose, Slice, MaxPool): codes and parameters pass through */
+} FbOpFlags;
+
+struct FbLowering;
+
+typedef struct FbOp {
+    const char *domain, *name, *summary;
+    int since, newest;                 /* operator-set versions understood; versions up to 28 count as `newest` unless ONNX changed it */
+    int min_inputs, max_inputs;        /* max -1: any number */
+    int min_outputs, max_outputs;
+    size_t params_bytes;               /* 0: no params, decode may be NULL */
+    unsigned flags;
+    /* node->version is in [since, newest]. Allocate lists from arena. Errors name the attribute; the caller adds the node. */
+    FbStatus (*decode)(const FbNode *node, FbArena *arena, void *params, FbError *err);
+    FbStatus (*infer)(FbInfer *infer, FbError *err);
+    size_t (*scratch)(const FbCall *call); /* NULL: none. inputs/outputs have dtype and dims, no data. */
+    FbStatus (*run)(const FbCall *call, FbError *err); /* NULL: runs only when lowered or folded away */
+    /* Rewrites params for channels-last tensors of this rank (Concat axis 1 -> rank - 1); false: cannot. NULL: row cannot, unless it is
+     * POINTWISE or SPATIAL. */
+    bool (*channels_last)(void *params, int rank);
+    const struct FbLowering *lowering; /* NULL: run is all there is */
+} FbOp;
+
+/* The row for a node, or NULL (no such domain/name/version in the table): `why` then says which of them, and the nearest name. */
+const FbOp *fb_op_find(const char *domain, const char *op_type, int version, char *why, size_t why_bytes);
+/* All rows, for listings and tests. */
+size_t fb_op_count(void);
+const FbOp *fb_op_at(size_t index);
+/* Decodes and checks one node: version, input and output counts, attributes (unknown ones are errors). *params is NULL for rows without. */
+FbStatus fb_op_decode(const FbNode *node, FbArena *arena, const FbOp **op, void **params, FbError *err);
+
+/* One family's rows. */
+typedef struct FbOpFamily { const FbOp *rows; size_t count; } FbOpFamily;
+
+#endif
