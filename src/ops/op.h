@@ -58,9 +58,12 @@ typedef enum FbOpFlags {
 
 struct FbLowering;
 
+/* The newest ONNX operator set a row may claim; `since..FB_OPSET_NEWEST` for operators that have kept their meaning. */
+enum { FB_OPSET_NEWEST = 28 };
+
 typedef struct FbOp {
     const char *domain, *name, *summary;
-    int since, newest;                 /* operator-set versions understood; versions up to 28 count as `newest` unless ONNX changed it */
+    int since, newest;                 /* operator-set versions understood; several rows of one name serve disjoint ranges */
     int min_inputs, max_inputs;        /* max -1: any number */
     int min_outputs, max_outputs;
     size_t params_bytes;               /* 0: no params, decode may be NULL */
@@ -74,6 +77,7 @@ typedef struct FbOp {
      * POINTWISE or SPATIAL. */
     bool (*channels_last)(void *params, int rank);
     const struct FbLowering *lowering; /* NULL: run is all there is */
+    const char *const *attributes;     /* names that any version in [since, newest] may carry, NULL-terminated; NULL: the operator has none */
 } FbOp;
 
 /* The row for a node, or NULL (no such domain/name/version in the table): `why` then says which of them, and the nearest name. */
