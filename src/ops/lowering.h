@@ -10,7 +10,7 @@ typedef struct FbFusedOp {
     FbEpilogueKind kind;
     float a, b;              /* parameters of the kind */
     int32_t low, high;       /* ROUND: code range */
-    int operand;             /* ADD, MUL: index of the extra input of the step (after the node's own inputs), same shape as the output; -1 */
+    int operand;             /* ADD, MUL: index into call->inputs (>= prepare->input_count), same shape and form as the output; -1 */
 } FbFusedOp;
 
 typedef struct FbPrepare {
@@ -18,7 +18,8 @@ typedef struct FbPrepare {
     FbArena *arena;               /* lives as long as the plan */
     const FbNode *node;
     const void *params;
-    int input_count;
+    int input_count;              /* the node's inputs; 3 for MatMul, Gemm, Conv without a bias when the compiler found one behind them:
+                                     constants[2] is then F32 of as many elements as the output has columns or channels */
     FbConst *const *constants;    /* per input: the constant, or NULL */
     const FbType *inputs;         /* types as far as known without shapes of this run */
     bool channels_last;           /* the form that the compiler would like for input and output */
@@ -43,7 +44,8 @@ typedef struct FbLowering {
     FbStatus (*prepare)(const FbPrepare *prepare, void **state, FbError *err); /* packs constants; frees nothing it does not own */
     void (*release)(FbContext *context, void *state);                            /* NULL: everything is in the arena */
     FbStatus (*bind)(FbBind *bind, FbError *err);
-    FbStatus (*run)(const FbCall *call, FbError *err);                           /* call->inputs: node inputs, then fused operands */
+    FbStatus (*run)(const FbCall *call, FbError *err);                           /* call->inputs: prepare's inputs (constants have dims,
+                                                                                    data may be NULL), then fused operands */
     uint64_t (*macs)(const FbCall *call);                                        /* multiply-accumulates of one run */
 } FbLowering;
 
