@@ -37,7 +37,7 @@ typedef struct FbPlane { /* bytes in a file, or in memory when buffer is set */
 
 typedef enum FbPlaneKind { FB_PLANE_CODES = 0, FB_PLANE_SCALE, FB_PLANE_ZERO, FB_PLANE_COUNT } FbPlaneKind;
 
-typedef struct FbConst {
+struct FbConst {
     FbDtype dtype;               /* logical element type: F32 for an encoded weight */
     FbShape shape;               /* all known */
     const FbEncoding *encoding;  /* NULL: plain elements of dtype in planes[FB_PLANE_CODES] */
@@ -49,7 +49,8 @@ typedef struct FbConst {
     FbBytes extra;               /* fields of the file that fewbit does not interpret, kept byte for byte */
     bool typed_field;            /* the file used int32_data, float_data, ...: written raw */
     FbBytes strings;             /* a string tensor: its TensorProto, byte for byte */
-} FbConst;
+    uint32_t index;              /* in the graph's list of constants */
+};
 
 /* Elements [first, first + count) as float, decoded. Reads only the bytes it needs. */
 FbStatus fb_const_read_f32(FbContext *context, const FbConst *constant, uint64_t first, size_t count, float *to, FbError *err);
@@ -83,6 +84,7 @@ typedef struct FbAttribute {
     FbGraph *const *graphs;
     FbBytes raw;            /* AttributeProto as the file had it, for types not decoded above */
     const char *doc;
+    FbBytes extra;          /* unknown fields, byte for byte */
 } FbAttribute;
 
 struct FbNode {
@@ -96,6 +98,7 @@ struct FbNode {
     FbBytes extra;                       /* metadata_props and unknown fields, byte for byte */
     int64_t order;                       /* nodes are written by topology, ties by this */
     bool removed;
+    FbId id;                             /* its index in the graph's nodes */
     FbNode *quantize, *dequantize;       /* a folded Quant: the detached nodes it came from; NULL for one made here */
 };
 
@@ -117,12 +120,15 @@ struct FbGraph {
     FbContext *context;
     FbArena *arena;
     FbGraph *parent;                 /* of a subgraph; NULL */
+    size_t slot;                     /* of a subgraph: its index in the parent's list */
     const char *name, *doc;
     FbNode **nodes;  size_t node_count, node_capacity;   /* indexed by node id; removed ones stay, flagged */
     FbValue *values; size_t value_count, value_capacity; /* indexed by value id */
     FbId *inputs;    size_t input_count, input_capacity;
     FbId *outputs;   size_t output_count, output_capacity;
     FbId *initializers; size_t initializer_count, initializer_capacity; /* in file order */
+    FbConst **constants; size_t constant_count, constant_capacity; /* all of fb_graph_new_const */
+    FbGraph **subgraphs; size_t subgraph_count, subgraph_capacity; /* graphs of attributes, freed with this one */
     FbId *infos;     size_t info_count, info_capacity;   /* value_info in file order */
     const char **symbols; size_t symbol_count, symbol_capacity; /* dimension symbol k is stored as -(k + 2) */
     struct FbNameTable *names;       /* value name -> id */
@@ -133,6 +139,8 @@ struct FbGraph {
 FbStatus fb_graph_create(FbContext *context, FbGraph *parent, FbGraph **graph, FbError *err);
 void fb_graph_free(FbGraph *graph);      /* with its subgraphs and constants' references; NULL is fine */
 FbStatus fb_graph_clone(const FbGraph *graph, FbGraph **clone, FbError *err); /* same ids, shared constant bytes */
+/* Attributes in the arena of `graph`, which must own their tensors and graphs. */
+FbStatus fb_graph_copy_attributes(FbGraph *graph, const FbAttribute *from, size_t count, FbAttribute **out, FbError *err);
 
 FbId fb_graph_find_value(const FbGraph *graph, const char *name);             /* FB_NONE: unknown */
 /* Looks in this graph, then makes (once) a value with `outer` set when an enclosing graph has the name. */
@@ -146,6 +154,18 @@ FbStatus fb_graph_add_node(FbGraph *graph, const char *domain, const char *op_ty
                            size_t input_count, const FbId *outputs, size_t output_count, FbId beside, FbId *node, FbError *err);
 /* The caller fills what the arena-allocated FbConst needs; planes' references are taken over by the graph. */
 FbConst *fb_graph_new_const(FbGraph *graph);
+/* A constant with the same bytes as `from`, which may belong to another graph; NULL: no memory. */
+FbConst *fb_graph_share_const(FbGraph *graph, const FbConst *from);
+/* What a value is known to be: its constant, or that of the enclosing graph's value it stands for; NULL. */
+FbConst *fb_graph_constant(const FbGraph *graph, FbId value);
+/* Makes `constant` the value's initializer (appended to the list). */
+FbStatus fb_graph_set_initializer(FbGraph *graph, FbId value, FbConst *constant, FbError *err);
+/* The value is no longer an initializer nor, as such, an input; its constant stays. */
+void fb_graph_drop_initializer(FbGraph *graph, FbId value);
+/* A name that exists is FB_ERR_FORMAT. The name is copied. */
+FbStatus fb_graph_rename_value(FbGraph *graph, FbId value, const char *name, FbError *err);
+/* The name as it is written: of the value in the outermost graph that `value` stands for. */
+const char *fb_graph_value_name(const FbGraph *graph, FbId value);
 /* A constant from memory (bytes copied) as an initializer value named `name`. */
 FbStatus fb_graph_add_constant(FbGraph *graph, const char *name, const FbTensor *tensor, FbId *value, FbError *err);
 FbStatus fb_graph_set_attribute_int(FbGraph *graph, FbId node, const char *name, int64_t i, FbError *err);   /* adds or replaces */
@@ -154,10 +174,14 @@ FbStatus fb_graph_set_attribute_ints(FbGraph *graph, FbId node, const char *name
 FbStatus fb_graph_set_attribute_string(FbGraph *graph, FbId node, const char *name, const char *s, FbError *err);
 FbStatus fb_graph_add_input(FbGraph *graph, FbId value, FbError *err);
 FbStatus fb_graph_add_output(FbGraph *graph, FbId value, FbError *err);
-int64_t fb_graph_symbol(FbGraph *graph, const char *name);  /* the dimension number of a symbol, made when new; 0: no memory */
+int64_t fb_graph_symbol(FbGraph *graph, const char *name);  /* the dimension number of a symbol, made when new; 0: no memory;
+                                                               FB_DIM_UNKNOWN when there are too many */
 const char *fb_graph_symbol_name(const FbGraph *graph, int64_t dim); /* NULL for unknown */
 
 void fb_graph_remove_node(FbGraph *graph, FbId node);        /* outputs lose their producer */
+void fb_graph_restore_node(FbGraph *graph, FbId node);       /* the reverse */
+FbStatus fb_graph_set_inputs(FbGraph *graph, FbId node, const FbId *inputs, size_t count, FbError *err); /* replaces the list */
+void fb_graph_drop_attribute(FbGraph *graph, FbId node, const char *name);
 void fb_graph_set_input(FbGraph *graph, FbId node, size_t index, FbId value);
 /* Every use of `from` as node input (and graph output when `outputs`) becomes `to`; subgraphs' outer references follow. */
 void fb_graph_replace_uses(FbGraph *graph, FbId from, FbId to, bool outputs);
