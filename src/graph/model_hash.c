@@ -1,4 +1,5 @@
 /* The identity of a model: what it computes, not how its file stores it. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/sha256.h"
@@ -122,6 +123,36 @@ static FbStatus add_node(Hasher *hasher, const FbGraph *graph, const FbNode *nod
     return FB_OK;
 }
 
+static int by_name(const void *a, const void *b)
+{
+    const FbValue *const *x = a;
+    const FbValue *const *y = b;
+    return strcmp((*x)->name, (*y)->name);
+}
+
+/* Sorted by name, because the order of initializers in a file means nothing. */
+static FbStatus add_weights(Hasher *hasher, const FbGraph *graph, FbError *err)
+{
+    const FbValue **list = fb_arena_array(hasher->arena, graph->value_count, sizeof *list);
+    if (list == NULL) {
+        return fb_error_memory(hasher->context, err, "the model's hash", graph->value_count * sizeof *list);
+    }
+    size_t count = 0;
+    for (size_t v = 0; v < graph->value_count; v++) {
+        if (graph->values[v].constant != NULL && graph->values[v].producer == FB_NONE) {
+            list[count++] = &graph->values[v];
+        }
+    }
+    if (count > 1) {
+        qsort(list, count, sizeof *list, by_name);
+    }
+    for (size_t i = 0; i < count; i++) {
+        add_text(hasher, list[i]->name);
+        FB_TRY(add_constant(hasher, list[i]->constant, err));
+    }
+    return FB_OK;
+}
+
 /* Recursion: subgraphs, whose depth the loader has capped. */
 static FbStatus add_graph(Hasher *hasher, const FbGraph *graph, FbError *err)
 {
@@ -140,14 +171,7 @@ static FbStatus add_graph(Hasher *hasher, const FbGraph *graph, FbError *err)
     for (size_t i = 0; i < count; i++) {
         FB_TRY(add_node(hasher, graph, graph->nodes[order[i]], err));
     }
-    for (size_t v = 0; v < graph->value_count; v++) {
-        const FbValue *value = &graph->values[v];
-        if (value->constant != NULL && value->producer == FB_NONE) {
-            add_text(hasher, value->name);
-            FB_TRY(add_constant(hasher, value->constant, err));
-        }
-    }
-    return FB_OK;
+    return add_weights(hasher, graph, err);
 }
 
 static FbStatus hash_model(Hasher *hasher, const FbModel *model, FbError *err)
