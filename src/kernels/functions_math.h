@@ -87,10 +87,10 @@ static inline FbV fb_m_tanh(FbV x)
     static const float fit[] = {0x1.197ae4p-9f, -0x1.0c211ap-7f, 0x1.6394dp-6f, -0x1.b9ef7cp-5f, 0x1.11106cp-3f, -0x1.555554p-2f};
     FbV size = fb_m_abs(x);
     FbV t = fb_v_mul(x, x);
-    FbV small = fb_v_fma(fb_v_mul(x, t), fb_m_horner(fit, 6, t), x);
+    FbV small = fb_v_fma(fb_v_mul(size, t), fb_m_horner(fit, 6, t), size);
     FbV e = fb_m_exp(fb_v_add(size, size));
     FbV large = fb_v_sub(fb_v_set(1.0f), fb_v_div(fb_v_set(2.0f), fb_v_add(e, fb_v_set(1.0f))));
-    return fb_v_select(fb_v_lt(size, fb_v_set(0.625f)), small, fb_m_with_sign(large, x));
+    return fb_m_with_sign(fb_v_select(fb_v_lt(size, fb_v_set(0.625f)), small, large), x);
 }
 
 /* |x| < 1: x P(x^2), error of the fit 1.2e-9; else 1 - exp(Q(|x|)), Q a fit of log(erfc) on [0.98, 4], its error weighted by erfc. */
