@@ -27,7 +27,12 @@ uint16_t fb_f32_to_f16(float value);
 float fb_bf16_to_f32(uint16_t half);
 uint16_t fb_f32_to_bf16(float value);
 float fb_f8_to_f32(uint8_t code, FbDtype dtype);                     /* the four fp8 types, F8E8M0, and F4E2M1 in the low nibble */
-uint8_t fb_f32_to_f8(float value, FbDtype dtype, bool saturate);     /* likewise; E8M0: nearest power of two, half up as ONNX Cast's default round_mode */
+uint8_t fb_f32_to_f8(float value, FbDtype dtype, bool saturate);     /* likewise; E8M0 rounds up, as ONNX Cast's default round_mode; a NaN has no F4E2M1 code and gives 0 */
+
+/* E8M0 holds powers of two 2^-127 .. 2^127; the sign is dropped, NaN and infinity give 0xff (NaN). Beyond 2^127: `saturate` stays there,
+ * otherwise NaN. Rounding as ONNX Cast's round_mode: up to the next power, down, or to the nearest in ratio 1.5 with ties up. */
+typedef enum FbE8m0Round { FB_E8M0_UP = 0, FB_E8M0_DOWN, FB_E8M0_NEAREST } FbE8m0Round;
+uint8_t fb_f32_to_e8m0(float value, FbE8m0Round mode, bool saturate);
 
 /* Rows of `count` elements; first_element addresses within packed sub-byte types. Numeric types except strings and complex. */
 void fb_decode_f32(FbDtype dtype, const void *from, uint64_t first_element, float *to, size_t count);

@@ -17,7 +17,7 @@ typedef struct FbCode {
     int bits;
     int32_t low, high;     /* of integer codes */
     int32_t symmetric_low; /* -127 for s8: the symmetric grid leaves the lowest code out; equals low for s4 and narrower */
-    int32_t canonical_zero;/* code of 0 for symmetric use */
+    int32_t canonical_zero;/* zero point of symmetric use (128 for u8); of table codes the level that is 0 */
     const float *levels;   /* table codes: 2^bits values, ascending; NULL otherwise */
 } FbCode;
 
@@ -34,7 +34,7 @@ typedef struct FbEncoding {
     int axis;          /* of the logical shape, >= 0; AXIS: one scale per index; BLOCK: scales run along it */
     int64_t block;     /* BLOCK: elements per scale along axis, the last may be short */
     FbDtype scale;     /* F32, F16, BF16, F8E8M0 ... */
-    bool has_zero;     /* a zero point per scale, stored as the code type; false: canonical 0 */
+    bool has_zero;     /* a zero point per scale, stored as the code type; false: 0, as in ONNX */
 } FbEncoding;
 
 /* Shape of the scale (and zero) tensor as ONNX has it: scalar, [dim(axis)], or the shape with dims[axis] = ceil(dim/block). */
@@ -42,7 +42,8 @@ FbShape fb_encoding_scale_shape(const FbEncoding *encoding, const FbShape *shape
 /* Exact stored bits, scales and zero points included; false on overflow. */
 bool fb_encoding_bits(const FbEncoding *encoding, const FbShape *shape, uint64_t *bits);
 
-/* Elements [first, first + count) of the row-major logical tensor. `codes`: one int32 per element... for speed one int8 where bits <= 8. */
+/* Elements [first, first + count) of the row-major logical tensor, one int32 per code. scale NULL: 1; zero NULL: 0. A NaN gives the zero
+ * point. Float codes are their bit patterns. */
 void fb_encoding_quantize(const FbEncoding *encoding, const FbShape *shape, const float *scale, const int32_t *zero, const float *from,
                           uint64_t first, size_t count, int32_t *codes);
 void fb_encoding_dequantize(const FbEncoding *encoding, const FbShape *shape, const float *scale, const int32_t *zero,
