@@ -1,0 +1,75 @@
+"""What the peer benchmarks share: where things are, how fewbit is called, how feeds are made."""
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[2]
+SHARED = Path(os.environ.get("FEWBIT_SHARED", ROOT.parent / "shared")) / "data"
+PEERS = Path(os.environ.get("FEWBIT_PEERS", Path.home() / ".cache/fewbit-peers"))
+MODELS = PEERS / "models"
+FEWBIT = os.environ.get("FEWBIT", str(ROOT / "build/release/bin/fewbit"))
+WORK = Path(os.environ.get("FEWBIT_BENCH_WORK", PEERS / "work"))
+
+
+def fewbit(*arguments, check=True):
+    """Runs the command; returns (seconds, peak bytes, stdout). check=False lets a failed gate (exit code 1) pass."""
+    with subprocess.Popen([FEWBIT, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        begin = time.perf_counter()
+        out, err = process.communicate()
+        seconds = time.perf_counter() - begin
+    if process.returncode != 0 and (check or process.returncode != 1):
+        sys.exit(f"{' '.join(map(str, arguments))}: exit {process.returncode}\n{err}")
+    return seconds, out
+
+
+def fewbit_json(*arguments, check=True):
+    return json.loads(fewbit(*arguments, "--json", check=check)[1])
+
+
+def timed_process(command):
+    """Wall seconds from process start to exit, and the peak resident bytes of that process."""
+    begin = time.perf_counter()
+    process = subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    out = process.stdout.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    seconds = time.perf_counter() - begin
+    if os.waitstatus_to_exitcode(status) != 0:
+        sys.exit(f"{command}: {out}")
+    return seconds, usage.ru_maxrss * 1024
+
+
+def machine():
+    model = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), platform.machine())
+    flags = next((line for line in open("/proc/cpuinfo") if line.startswith("flags")), "")
+    features = [f for f in ("avx2", "avx_vnni", "avx512f", "avx512_vnni", "amx_int8") if f" {f}" in flags]
+    return f"{model}, {os.cpu_count()} cores, {' '.join(features)}"
+
+
+def feeds_for(name):
+    """PEERS: default_rng(0) standard normal pictures; token ids 1000..30000, 128 long, mask of ones."""
+    rng = np.random.default_rng(0)
+    if name in ("bert_base", "minilm"):
+        return {"input_ids": rng.integers(1000, 30000, (1, 128)), "attention_mask": np.ones((1, 128), np.int64)}
+    size = {"yolov5s": 640, "yolox_nano": 416}.get(name, 224)
+    input_name = {"efficientnet_lite0": "image", "yolox_nano": "images", "mobilenet_v1_0.25": "input"}.get(name, "x")
+    return {input_name: rng.standard_normal((1, 3, size, size)).astype(np.float32)}
+
+
+def model_path(name):
+    return {"minilm": MODELS / "minilm/minilm.onnx", "yolox_nano": SHARED / "detection/yolox_nano.onnx",
+            "mobilenet_v1_0.25": SHARED / "vision/mobilenet_v1_0.25_224.onnx"}.get(name, MODELS / f"{name}.onnx")
+
+
+def ort_session(path, threads=1):
+    import onnxruntime as ort
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
