@@ -16,6 +16,14 @@ typedef enum FbUnaryKind {
     FB_UNARY_RECIPROCAL, FB_UNARY_SOFTPLUS, FB_UNARY_MISH, FB_UNARY_COUNT
 } FbUnaryKind;
 
+typedef struct FbUnaryF32Kernel {
+    const char *name;
+    unsigned needs; /* FbCpu bits */
+    FbUnaryF32 run[FB_UNARY_COUNT];
+} FbUnaryF32Kernel;
+
+extern const FbUnaryF32Kernel *const fb_unary_f32_kernels[]; /* best first, ends with scalar */
+extern const size_t fb_unary_f32_kernel_count;
 FbUnaryF32 fb_unary_f32_pick(unsigned cpu, FbUnaryKind kind);
 
 #endif

@@ -1,0 +1,31 @@
+/* The kernel tables of the row primitives, best first; pick takes the first row that the instruction sets allow. */
+#include "kernels/binary.h"
+#include "kernels/functions.h"
+#include "kernels/reduce.h"
+#include "kernels/round_grid.h"
+#include "kernels/scan.h"
+
+#define FB_KERNEL_TABLE(Type, name)                                                          \
+    extern const Type name##_avx512, name##_avx2, name##_scalar;                             \
+    const Type *const name##_kernels[] = {&name##_avx512, &name##_avx2, &name##_scalar};     \
+    const size_t name##_kernel_count = sizeof name##_kernels / sizeof *name##_kernels;       \
+    static const Type *name##_first(unsigned cpu)                                            \
+    {                                                                                        \
+        size_t i = 0;                                                                        \
+        while (i + 1 < name##_kernel_count && (name##_kernels[i]->needs & ~cpu) != 0) {      \
+            i++;                                                                             \
+        }                                                                                    \
+        return name##_kernels[i];                                                            \
+    }
+
+FB_KERNEL_TABLE(FbUnaryF32Kernel, fb_unary_f32)
+FB_KERNEL_TABLE(FbBinaryF32Kernel, fb_binary_f32)
+FB_KERNEL_TABLE(FbReduceF32Kernel, fb_reduce_f32)
+FB_KERNEL_TABLE(FbScanF32Kernel, fb_scan_f32)
+FB_KERNEL_TABLE(FbGridF32Kernel, fb_grid_f32)
+
+FbUnaryF32 fb_unary_f32_pick(unsigned cpu, FbUnaryKind kind) { return fb_unary_f32_first(cpu)->run[kind]; }
+FbBinaryF32 fb_binary_f32_pick(unsigned cpu, FbBinaryKind kind, FbBinaryForm form) { return fb_binary_f32_first(cpu)->run[kind][form]; }
+const FbReduceF32Kernel *fb_reduce_f32_pick(unsigned cpu) { return fb_reduce_f32_first(cpu); }
+const FbScanF32Kernel *fb_scan_f32_pick(unsigned cpu) { return fb_scan_f32_first(cpu); }
+const FbGridF32Kernel *fb_grid_f32_pick(unsigned cpu) { return fb_grid_f32_first(cpu); }

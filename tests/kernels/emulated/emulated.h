@@ -1,0 +1,17 @@
+/* The AVX-512 rows compiled over emulated intrinsics (they need AVX2 and FMA). */
+#ifndef FB_TESTS_EMULATED_H
+#define FB_TESTS_EMULATED_H
+
+#include "kernels/binary.h"
+#include "kernels/functions.h"
+#include "kernels/reduce.h"
+#include "kernels/round_grid.h"
+#include "kernels/scan.h"
+
+extern const FbUnaryF32Kernel fb_unary_f32_emulated;
+extern const FbBinaryF32Kernel fb_binary_f32_emulated;
+extern const FbReduceF32Kernel fb_reduce_f32_emulated;
+extern const FbScanF32Kernel fb_scan_f32_emulated;
+extern const FbGridF32Kernel fb_grid_f32_emulated;
+
+#endif
