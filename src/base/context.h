@@ -47,7 +47,8 @@ void fb_progress_step(FbContext *context, uint64_t done);
 void fb_progress_end(FbContext *context);
 
 /* Runs task(arg, slot, begin, end) over [0, count) in pieces of `grain`; pieces are cut by shape only. slot < fb_context_threads() is
- * the worker's number, for scratch. Returns when all are done. Nested calls run inline on the calling worker. */
+ * the worker's number, for scratch. Returns when all are done. Nested calls run inline on the calling worker; a call
+ * that has one piece only runs it on the caller and does not count as an outer one. */
 typedef void (*FbTask)(void *arg, size_t slot, size_t begin, size_t end);
 void fb_parallel(FbContext *context, FbTask task, void *arg, size_t count, size_t grain);
 
