@@ -33,7 +33,7 @@ typedef struct FbProductF32Kernel {
     void (*run)(const FbProductF32 *product);
 } FbProductF32Kernel;
 
-extern const FbProductF32Kernel fb_product_f32_kernels[]; /* best first, ends with scalar */
+extern const FbProductF32Kernel *const fb_product_f32_kernels[]; /* best first, ends with scalar */
 extern const size_t fb_product_f32_kernel_count;
 const FbProductF32Kernel *fb_product_f32_pick(unsigned cpu);
 

@@ -4,6 +4,7 @@
 
 #include "kernels/binary.h"
 #include "kernels/functions.h"
+#include "kernels/product_f32.h"
 #include "kernels/reduce.h"
 #include "kernels/round_grid.h"
 #include "kernels/scan.h"
@@ -11,6 +12,7 @@
 extern const FbUnaryF32Kernel fb_unary_f32_emulated;
 extern const FbBinaryF32Kernel fb_binary_f32_emulated;
 extern const FbReduceF32Kernel fb_reduce_f32_emulated;
+extern const FbProductF32Kernel fb_product_f32_emulated;
 extern const FbScanF32Kernel fb_scan_f32_emulated;
 extern const FbGridF32Kernel fb_grid_f32_emulated;
 
