@@ -27,6 +27,7 @@ static FbEpilogue make_epilogue(int index, const float *bias, const float *opera
         e.ops[e.count++] = mul;
     } else if (index >= 3) {
         e.ops[e.count++] = (FbEpilogueOp){(FbEpilogueKind)(index - 3), 0.2f, 0.5f, 0, 255, NULL, 0};
+        e.ops[0].b = e.ops[0].kind == FB_EPILOGUE_ROUND ? 128.0f : 0.5f; /* a zero point is whole */
         e.ops[0].operand = e.ops[0].kind == FB_EPILOGUE_ADD || e.ops[0].kind == FB_EPILOGUE_MUL ? operand : NULL;
         e.ops[0].operand_stride = stride;
     }
