@@ -1,6 +1,7 @@
 /* Operators that give the same bytes another shape: Reshape, Flatten, Squeeze, Unsqueeze. */
 #include <string.h>
 
+#include "base/checked.h"
 #include "ops/shape_util.h"
 #include "ops/table.h"
 
