@@ -4,16 +4,36 @@
 extern const FbOpFamily fb_ops_binary;
 extern const FbOpFamily fb_ops_cast;
 extern const FbOpFamily fb_ops_cumulative;
+extern const FbOpFamily fb_ops_gather;
+extern const FbOpFamily fb_ops_join;
+extern const FbOpFamily fb_ops_pad;
+extern const FbOpFamily fb_ops_recurrent;
 extern const FbOpFamily fb_ops_reduce;
+extern const FbOpFamily fb_ops_repeat;
+extern const FbOpFamily fb_ops_reshape;
+extern const FbOpFamily fb_ops_resize;
+extern const FbOpFamily fb_ops_scatter;
 extern const FbOpFamily fb_ops_search;
+extern const FbOpFamily fb_ops_slice;
+extern const FbOpFamily fb_ops_transpose;
 extern const FbOpFamily fb_ops_unary;
 
 const FbOpFamily *const fb_op_families[] = {
     &fb_ops_binary,
     &fb_ops_cast,
     &fb_ops_cumulative,
+    &fb_ops_gather,
+    &fb_ops_join,
+    &fb_ops_pad,
+    &fb_ops_recurrent,
     &fb_ops_reduce,
+    &fb_ops_repeat,
+    &fb_ops_reshape,
+    &fb_ops_resize,
+    &fb_ops_scatter,
     &fb_ops_search,
+    &fb_ops_slice,
+    &fb_ops_transpose,
     &fb_ops_unary,
 };
 const size_t fb_op_family_count = sizeof fb_op_families / sizeof fb_op_families[0];
