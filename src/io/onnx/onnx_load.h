@@ -1,0 +1,45 @@
+/* The parts of the ONNX loader. Errors go to reader->err. */
+#ifndef FB_IO_ONNX_LOAD_H
+#define FB_IO_ONNX_LOAD_H
+
+#include "fb_onnx.pb.h"
+#include "graph/model.h"
+#include "io/onnx/onnx_reader.h"
+
+/* Which operator-set versions hold where nodes are read. */
+typedef struct FbOnnxScope {
+    FbOnnxReader *reader;
+    const FbOpset *opsets;
+    size_t opset_count;
+} FbOnnxScope;
+
+/* A TensorProto as a new constant of `graph`; *name is "" when it has none. Its bytes stay in the file where they can. */
+FbStatus fb_onnx_read_tensor(FbOnnxReader *reader, FbOnnxSpan span, FbGraph *graph, FbConst **constant, const char **name);
+/* Where external bytes are: checks location, offset and length, opens the data file once. */
+typedef struct FbOnnxExternalKeys { const char *location, *offset, *length; } FbOnnxExternalKeys;
+FbStatus fb_onnx_read_external(FbOnnxReader *reader, const FbOnnxExternalKeys *keys, uint64_t bytes, FbPlane *plane);
+
+FbStatus fb_onnx_read_attribute(const FbOnnxScope *scope, FbOnnxSpan span, FbGraph *graph, FbAttribute *attribute);
+/* The values of the node's outputs; and later the node. */
+FbStatus fb_onnx_read_node_outputs(const FbOnnxScope *scope, FbOnnxSpan span, FbGraph *graph);
+FbStatus fb_onnx_read_node(const FbOnnxScope *scope, FbOnnxSpan span, FbGraph *graph);
+
+typedef FB_ARRAY(FbOnnxSpan) FbOnnxSpans;
+FbStatus fb_onnx_keep_span(FbOnnxReader *reader, FbOnnxSpans *spans, FbOnnxSpan span);
+FbStatus fb_onnx_read_graph(const FbOnnxScope *scope, FbOnnxSpan span, FbGraph *parent, FbGraph **graph);
+FbStatus fb_onnx_read_nodes(const FbOnnxScope *scope, const FbOnnxSpans *nodes, FbGraph *graph);
+FbStatus fb_onnx_read_infos(const FbOnnxScope *scope, const FbOnnxSpans *infos, FbGraph *graph);
+FbStatus fb_onnx_add_value(FbOnnxReader *reader, FbGraph *graph, const char *name, FbId *value);
+FbStatus fb_onnx_read_opset(FbOnnxReader *reader, FbOnnxSpan span, FbArena *arena, FbOpset *opset);
+FbStatus fb_onnx_read_function(FbOnnxReader *reader, FbOnnxSpan span, FbModel *model, FbFunction *function);
+
+/* What a file that is not ONNX seems to be, with advice; NULL when nothing is recognised. */
+const char *fb_onnx_sniff(const uint8_t *bytes, size_t count);
+
+/* The second phase: every used value is defined, no cycles, no recursive functions. */
+FbStatus fb_onnx_check_model(FbModel *model, FbError *err);
+
+/* Loading with a say about folding; fb_model_load folds. */
+FbStatus fb_onnx_load(FbContext *context, const char *path, bool fold, FbModel **model, FbError *err);
+
+#endif
