@@ -191,6 +191,9 @@ static FbStatus read_encoded(FbContext *context, const FbConst *constant, uint64
     Window window = window_of(constant, first, count);
     FbStatus status = FB_OK;
     int32_t *zero = NULL;
+    if (constant->planes[FB_PLANE_SCALE].bytes == 0) {
+        return decode_window(constant, &window, NULL, NULL, first, count, to, err); /* half-precision floats have no scale */
+    }
     float *scale = fb_alloc_array(context, window.scale_count, sizeof *scale);
     if (scale == NULL) {
         return fb_error_memory(context, err, "scales", (uint64_t)window.scale_count * sizeof *scale);
