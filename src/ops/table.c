@@ -7,6 +7,7 @@ extern const FbOpFamily fb_ops_cumulative;
 extern const FbOpFamily fb_ops_gather;
 extern const FbOpFamily fb_ops_join;
 extern const FbOpFamily fb_ops_pad;
+extern const FbOpFamily fb_ops_quant;
 extern const FbOpFamily fb_ops_recurrent;
 extern const FbOpFamily fb_ops_reduce;
 extern const FbOpFamily fb_ops_repeat;
@@ -25,6 +26,7 @@ const FbOpFamily *const fb_op_families[] = {
     &fb_ops_gather,
     &fb_ops_join,
     &fb_ops_pad,
+    &fb_ops_quant,
     &fb_ops_recurrent,
     &fb_ops_reduce,
     &fb_ops_repeat,
