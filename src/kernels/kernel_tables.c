@@ -1,5 +1,6 @@
 /* The kernel tables of the row primitives, best first; pick takes the first row that the instruction sets allow. */
 #include "kernels/binary.h"
+#include "kernels/depthwise_f32.h"
 #include "kernels/functions.h"
 #include "kernels/reduce.h"
 #include "kernels/round_grid.h"
@@ -21,6 +22,7 @@
 FB_KERNEL_TABLE(FbUnaryF32Kernel, fb_unary_f32)
 FB_KERNEL_TABLE(FbBinaryF32Kernel, fb_binary_f32)
 FB_KERNEL_TABLE(FbReduceF32Kernel, fb_reduce_f32)
+FB_KERNEL_TABLE(FbDepthwiseF32Kernel, fb_depthwise_f32)
 FB_KERNEL_TABLE(FbScanF32Kernel, fb_scan_f32)
 FB_KERNEL_TABLE(FbGridF32Kernel, fb_grid_f32)
 
@@ -29,3 +31,4 @@ FbBinaryF32 fb_binary_f32_pick(unsigned cpu, FbBinaryKind kind, FbBinaryForm for
 const FbReduceF32Kernel *fb_reduce_f32_pick(unsigned cpu) { return fb_reduce_f32_first(cpu); }
 const FbScanF32Kernel *fb_scan_f32_pick(unsigned cpu) { return fb_scan_f32_first(cpu); }
 const FbGridF32Kernel *fb_grid_f32_pick(unsigned cpu) { return fb_grid_f32_first(cpu); }
+const FbDepthwiseF32Kernel *fb_depthwise_f32_pick(unsigned cpu) { return fb_depthwise_f32_first(cpu); }

@@ -73,6 +73,13 @@ void fb_product_block(const FbProductJob *job, size_t row, size_t rows, size_t c
     for (size_t i = 0; i < rows; i += tile) {
         job->point(job->arg, row + i, at_most(tile, rows - i), tile, pointers + i * job->taps);
     }
+    if (job->depth == 0 || job->taps == 0) { /* empty sums still have an epilogue */
+        FbProductF32 empty = {.a = (const float *const *)pointers, .a_row_stride = tile, .w = job->packed, .c_stride = job->c_stride};
+        for (size_t n = col; n < col + cols; n += panel) {
+            block_panel(job, row, rows, n, at_most(panel, col + cols - n), pointers, &empty, true);
+        }
+        return;
+    }
     const size_t slab = job->taps * job->depth <= SLAB_DEPTH + SLAB_DEPTH / 2 ? job->taps * job->depth : SLAB_DEPTH;
     const size_t slab_taps = job->depth <= slab ? slab / job->depth : 1;
     const size_t slab_depth = at_most(job->depth, slab);

@@ -3,9 +3,11 @@
 
 extern const FbOpFamily fb_ops_binary;
 extern const FbOpFamily fb_ops_cast;
+extern const FbOpFamily fb_ops_conv;
 extern const FbOpFamily fb_ops_cumulative;
 extern const FbOpFamily fb_ops_gather;
 extern const FbOpFamily fb_ops_join;
+extern const FbOpFamily fb_ops_matmul;
 extern const FbOpFamily fb_ops_pad;
 extern const FbOpFamily fb_ops_quant;
 extern const FbOpFamily fb_ops_recurrent;
@@ -22,9 +24,11 @@ extern const FbOpFamily fb_ops_unary;
 const FbOpFamily *const fb_op_families[] = {
     &fb_ops_binary,
     &fb_ops_cast,
+    &fb_ops_conv,
     &fb_ops_cumulative,
     &fb_ops_gather,
     &fb_ops_join,
+    &fb_ops_matmul,
     &fb_ops_pad,
     &fb_ops_quant,
     &fb_ops_recurrent,

@@ -1,0 +1,20 @@
+/* Parameters of the convolution operators, shared by their plain and lowered forms. */
+#ifndef FB_OPS_CONV_H
+#define FB_OPS_CONV_H
+
+#include "ops/lowering.h"
+#include "ops/window.h"
+
+typedef struct FbConvParams {
+    FbWindowParams window;
+    int64_t group;
+    /* ConvTranspose only: */
+    int output_padding_count, output_shape_count;
+    int64_t output_padding[FB_SPATIAL_MAX], output_shape[FB_SPATIAL_MAX];
+} FbConvParams;
+
+extern const FbLowering fb_conv_lowering;
+FbStatus fb_conv_transpose_infer(FbInfer *infer, FbError *err);
+FbStatus fb_conv_transpose_run(const FbCall *call, FbError *err);
+
+#endif

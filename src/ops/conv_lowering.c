@@ -1,0 +1,341 @@
+/* Conv with a constant weight on channels-last tensors: the indirect product, the product over a padded copy when channels are few, or the
+ * depthwise kernel. One, two and three spatial axes are all treated as three. */
+#include "kernels/depthwise_f32.h"
+#include "kernels/product_block.h"
+#include "ops/conv.h"
+#include "ops/fused.h"
+
+enum { FEW_CHANNELS = 16, AXES = 3 };
+
+typedef struct ConvState {
+    const FbProductF32Kernel *product;
+    const FbDepthwiseF32Kernel *depthwise; /* NULL: the product */
+    size_t group, in_channels, out_channels, taps; /* channels per group */
+    bool few_channels;   /* taps of one kernel row and their channels are one run of a padded copy */
+    float *packed;       /* per group; depthwise: [taps][channels] */
+    size_t packed_group; /* floats of one group */
+    float *zero;         /* a row of zeros for padding */
+    FbFused fused;
+} ConvState;
+
+typedef struct ConvBound {
+    FbWindow window;         /* three axes */
+    bool pointwise, padded;  /* rows of x as they are; x is copied with its padding first */
+    size_t rows, depth, taps;/* of the product: with few channels a kernel row is one tap */
+    int64_t padded_in[AXES];
+    size_t padded_image;     /* floats */
+    FbProductTiling tiling;
+    size_t pixel_block;      /* depthwise */
+    size_t pointers;         /* per slot */
+} ConvBound;
+
+typedef struct ConvRun {
+    const ConvState *state;
+    const ConvBound *bound;
+    const float *x;      /* or its padded copy */
+    const float *source; /* what the padded copy is made of */
+    float *copy;
+    float *y;
+    FbEpilogue epilogue;
+    const float **pointers;
+} ConvRun;
+
+static bool conv_accepts(const FbPrepare *prepare)
+{
+    const FbConst *weight = prepare->constants[1];
+    return prepare->channels_last && weight && weight->dtype == FB_DTYPE_F32 && prepare->inputs[0].dtype == FB_DTYPE_F32 &&
+           weight->shape.rank >= 3 && weight->shape.rank <= 2 + AXES && fb_shape_elements(&weight->shape) > 0 && fb_fused_accepts(prepare);
+}
+
+/* OIHW to the packed panels of one group: depth runs over taps, then channels. */
+static void pack_group(const ConvState *s, const float *w, float *packed)
+{
+    const size_t tile = s->product->col_tile, depth = s->taps * s->in_channels;
+    for (size_t n = 0; n < s->out_channels; n++) {
+        float *to = packed + n / tile * depth * tile + n % tile;
+        for (size_t k = 0; k < s->in_channels; k++) {
+            for (size_t t = 0; t < s->taps; t++) {
+                to[(t * s->in_channels + k) * tile] = w[(n * s->in_channels + k) * s->taps + t];
+            }
+        }
+    }
+}
+
+static FbStatus pack_weight(const FbPrepare *prepare, ConvState *s, FbError *err)
+{
+    const size_t weights = s->out_channels * s->in_channels * s->taps;
+    const size_t channels = s->group * s->out_channels;
+    s->packed_group = s->depthwise ? s->taps : fb_product_f32_packed_count(s->product, s->taps * s->in_channels, s->out_channels);
+    s->packed = fb_arena_array(prepare->arena, s->group * s->packed_group, sizeof *s->packed);
+    s->zero = fb_arena_array(prepare->arena, s->depthwise ? channels : s->in_channels * s->group, sizeof *s->zero);
+    float *w = fb_alloc_array(prepare->context, weights, sizeof *w);
+    if (!s->packed || !s->zero || !w) {
+        fb_free(prepare->context, w);
+        return fb_error_memory(prepare->context, err, "packed weights", s->group * s->packed_group * sizeof *s->packed);
+    }
+    FbStatus status = FB_OK;
+    for (size_t g = 0; g < s->group && status == FB_OK; g++) {
+        status = fb_const_read_f32(prepare->context, prepare->constants[1], g * weights, weights, w, err);
+        if (status != FB_OK) {
+            break;
+        }
+        if (s->depthwise) {
+            for (size_t t = 0; t < s->taps; t++) {
+                s->packed[t * channels + g] = w[t];
+            }
+        } else {
+            pack_group(s, w, s->packed + g * s->packed_group);
+        }
+    }
+    fb_free(prepare->context, w);
+    return status;
+}
+
+static FbStatus conv_prepare(const FbPrepare *prepare, void **state, FbError *err)
+{
+    const FbConvParams *p = prepare->params;
+    const FbShape *w = &prepare->constants[1]->shape;
+    ConvState *s = fb_arena_alloc(prepare->arena, sizeof *s);
+    if (!s) {
+        return fb_error_memory(prepare->context, err, "convolution", sizeof *s);
+    }
+    const unsigned cpu = fb_context_cpu(prepare->context);
+    s->product = fb_product_f32_pick(cpu);
+    s->group = (size_t)p->group;
+    s->in_channels = (size_t)w->dims[1];
+    s->out_channels = (size_t)(w->dims[0] / p->group);
+    s->taps = (size_t)fb_window_product(w->dims + 2, w->rank - 2);
+    s->depthwise = s->group > 1 && s->in_channels == 1 && s->out_channels == 1 ? fb_depthwise_f32_pick(cpu) : NULL;
+    const bool dense_row = p->window.dilation_count == 0 || p->window.dilation[p->window.dilation_count - 1] == 1;
+    s->few_channels = s->group == 1 && s->in_channels < FEW_CHANNELS && w->dims[w->rank - 1] > 1 && dense_row;
+    FB_TRY(fb_fused_prepare(prepare, (size_t)w->dims[0], &s->fused, err));
+    FB_TRY(pack_weight(prepare, s, err));
+    *state = s;
+    return FB_OK;
+}
+
+/* The window with ones in front until it has three axes. */
+static void widen(FbWindow *w)
+{
+    const int missing = AXES - w->spatial;
+    int64_t *const lists[] = {w->in, w->out, w->kernel, w->stride, w->dilation, w->begin, w->end};
+    for (int list = 0; list < 7; list++) {
+        memmove(lists[list] + missing, lists[list], (size_t)w->spatial * sizeof(int64_t));
+        for (int i = 0; i < missing; i++) {
+            lists[list][i] = list < 5 ? 1 : 0;
+        }
+    }
+    w->spatial = AXES;
+}
+
+static bool is_pointwise(const FbWindow *w)
+{
+    for (int i = 0; i < AXES; i++) {
+        if (w->kernel[i] != 1 || w->stride[i] != 1 || w->begin[i] != 0 || w->end[i] != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void bind_padded(ConvBound *b, const ConvState *s)
+{
+    b->padded = false;
+    for (int i = 0; i < AXES; i++) {
+        b->padded_in[i] = b->window.in[i] + b->window.begin[i] + b->window.end[i];
+        b->padded = b->padded || b->padded_in[i] != b->window.in[i];
+    }
+    b->padded_image = (size_t)fb_window_product(b->padded_in, AXES) * s->in_channels;
+    b->depth = (size_t)b->window.kernel[AXES - 1] * s->in_channels;
+    b->taps = s->taps / (size_t)b->window.kernel[AXES - 1];
+}
+
+static FbStatus conv_bind(FbBind *bind, FbError *err)
+{
+    const FbConvParams *p = bind->params;
+    const ConvState *s = bind->state;
+    const FbTensor *x = bind->call->inputs[0], *w = bind->call->inputs[1];
+    ConvBound *b = fb_arena_alloc(bind->arena, sizeof *b);
+    if (!b) {
+        return fb_error_memory(bind->context, err, "convolution", sizeof *b);
+    }
+    FB_TRY(fb_window_resolve(&p->window, x->rank - 2, x->dims + 1, w->dims + 2, &b->window, err));
+    widen(&b->window);
+    b->rows = (size_t)(x->dims[0] * fb_window_product(b->window.out, AXES));
+    b->depth = s->in_channels;
+    b->taps = s->taps;
+    b->pointwise = !s->few_channels && is_pointwise(&b->window);
+    if (s->few_channels) {
+        bind_padded(b, s);
+    }
+    size_t copy = b->padded ? (size_t)x->dims[0] * b->padded_image * sizeof(float) : 0;
+    if (s->depthwise) {
+        const size_t fit = ((size_t)1 << 17) / (s->group * s->taps) / 4 * 4; /* multiply-adds of a unit */
+        b->pixel_block = fit < 8 ? 8 : fit > 512 ? 512 : fit;
+        b->pointers = b->pixel_block * s->taps;
+    } else {
+        b->tiling = fb_product_tiling(s->product, b->rows, s->out_channels, s->taps * s->in_channels);
+        b->pointers = fb_product_pointer_count(s->product, b->tiling.row_block, b->taps);
+    }
+    copy = (copy + 63) / 64 * 64;
+    bind->scratch_bytes = copy + (size_t)fb_context_threads(bind->context) * b->pointers * sizeof(const float *);
+    bind->bound = b;
+    return FB_OK;
+}
+
+/* Pointers of the output pixels [first, first + count) to what each tap sees; to[pixel * pixel_stride + tap * tap_stride]. */
+static void point_taps(const ConvRun *r, size_t first, size_t count, size_t pixel_stride, size_t tap_stride, const float **to)
+{
+    const FbWindow *w = &r->bound->window;
+    const int64_t channels = (int64_t)(r->state->group * r->state->in_channels);
+    const int64_t *in = w->in, *out = w->out;
+    int64_t pixel = (int64_t)first;
+    for (size_t i = 0; i < count; i++, pixel++) {
+        const int64_t column = pixel % out[2], row = pixel / out[2] % out[1], plane = pixel / (out[2] * out[1]) % out[0];
+        const int64_t image = pixel / (out[2] * out[1] * out[0]);
+        const float **at = to + i * pixel_stride;
+        for (int64_t kd = 0; kd < w->kernel[0]; kd++) {
+            const int64_t d = plane * w->stride[0] - w->begin[0] + kd * w->dilation[0];
+            for (int64_t kh = 0; kh < w->kernel[1]; kh++) {
+                const int64_t h = row * w->stride[1] - w->begin[1] + kh * w->dilation[1];
+                const bool inside = d >= 0 && d < in[0] && h >= 0 && h < in[1];
+                for (int64_t kw = 0; kw < w->kernel[2]; kw++, at += tap_stride) {
+                    const int64_t c = column * w->stride[2] - w->begin[2] + kw * w->dilation[2];
+                    *at = inside && c >= 0 && c < in[2] ? r->x + (((image * in[0] + d) * in[1] + h) * in[2] + c) * channels : r->state->zero;
+                }
+            }
+        }
+    }
+}
+
+/* Pointers into the padded copy: one run per kernel row. */
+static void point_runs(const ConvRun *r, size_t first, size_t count, size_t stride, const float **to)
+{
+    const FbWindow *w = &r->bound->window;
+    const int64_t *in = r->bound->padded_in, *out = w->out;
+    const int64_t channels = (int64_t)r->state->in_channels;
+    for (size_t i = 0; i < count; i++) {
+        const int64_t pixel = (int64_t)(first + i);
+        const int64_t column = pixel % out[2], row = pixel / out[2] % out[1], plane = pixel / (out[2] * out[1]) % out[0];
+        const int64_t image = pixel / (out[2] * out[1] * out[0]);
+        const float **at = to + i;
+        for (int64_t kd = 0; kd < w->kernel[0]; kd++) {
+            for (int64_t kh = 0; kh < w->kernel[1]; kh++, at += stride) {
+                const int64_t d = plane * w->stride[0] + kd * w->dilation[0], h = row * w->stride[1] + kh * w->dilation[1];
+                *at = r->x + (((image * in[0] + d) * in[1] + h) * in[2] + column * w->stride[2]) * channels;
+            }
+        }
+    }
+}
+
+static void point(const void *arg, size_t first, size_t count, size_t stride, const float **a)
+{
+    const ConvRun *r = arg;
+    if (r->bound->pointwise) {
+        const size_t channels = r->state->group * r->state->in_channels;
+        for (size_t i = 0; i < count; i++) {
+            a[i] = r->x + (first + i) * channels;
+        }
+    } else if (r->state->few_channels) {
+        point_runs(r, first, count, stride, a);
+    } else {
+        point_taps(r, first, count, 1, stride, a);
+    }
+}
+
+static void product_units(void *arg, size_t slot, size_t begin, size_t end)
+{
+    const ConvRun *r = arg;
+    const ConvState *s = r->state;
+    const ConvBound *b = r->bound;
+    const FbProductTiling *t = &b->tiling;
+    const size_t channels = s->group * s->out_channels;
+    for (size_t unit = begin; unit < end; unit++) {
+        const size_t group = unit / (t->row_blocks * t->col_blocks), block = unit % (t->row_blocks * t->col_blocks);
+        const size_t row = block / t->col_blocks * t->row_block, col = block % t->col_blocks * t->col_block;
+        FbEpilogue epilogue;
+        fb_epilogue_shift(&r->epilogue, 0, group * s->out_channels, &epilogue);
+        const FbProductJob job = {s->product, b->rows, s->out_channels, b->depth, b->taps, s->packed + group * s->packed_group, s->zero,
+                                  (ptrdiff_t)(group * s->in_channels), r->y + group * s->out_channels, channels, &epilogue, point, r};
+        const size_t rows = b->rows - row < t->row_block ? b->rows - row : t->row_block;
+        const size_t cols = s->out_channels - col < t->col_block ? s->out_channels - col : t->col_block;
+        fb_product_block(&job, row, rows, col, cols, r->pointers + slot * b->pointers);
+    }
+}
+
+static void depthwise_units(void *arg, size_t slot, size_t begin, size_t end)
+{
+    const ConvRun *r = arg;
+    const ConvState *s = r->state;
+    const float **pointers = r->pointers + slot * r->bound->pointers;
+    for (size_t unit = begin; unit < end; unit++) {
+        const size_t first = unit * r->bound->pixel_block, left = r->bound->rows - first;
+        FbDepthwiseF32 d = {left < r->bound->pixel_block ? left : r->bound->pixel_block, s->group, s->taps, pointers, s->packed,
+                            r->y + first * s->group, s->group, NULL};
+        FbEpilogue epilogue;
+        fb_epilogue_shift(&r->epilogue, first, 0, &epilogue);
+        d.epilogue = &epilogue;
+        point_taps(r, first, d.pixels, s->taps, 1, pointers);
+        s->depthwise->run(&d);
+    }
+}
+
+/* Unit: one row of the padded copy. */
+static void pad_rows(void *arg, size_t slot, size_t begin, size_t end)
+{
+    const ConvRun *r = arg;
+    const FbWindow *w = &r->bound->window;
+    const int64_t *in = r->bound->padded_in;
+    const size_t channels = r->state->in_channels, width = (size_t)in[2] * channels;
+    (void)slot;
+    for (size_t unit = begin; unit < end; unit++) {
+        const int64_t h = (int64_t)unit % in[1] - w->begin[1], d = (int64_t)unit / in[1] % in[0] - w->begin[0];
+        const int64_t image = (int64_t)unit / (in[1] * in[0]);
+        float *to = r->copy + unit * width;
+        if (h < 0 || h >= w->in[1] || d < 0 || d >= w->in[0]) {
+            memset(to, 0, width * sizeof *to);
+            continue;
+        }
+        const size_t before = (size_t)w->begin[2] * channels, middle = (size_t)w->in[2] * channels;
+        memset(to, 0, before * sizeof *to);
+        memcpy(to + before, r->source + (size_t)((image * w->in[0] + d) * w->in[1] + h) * middle, middle * sizeof *to);
+        memset(to + before + middle, 0, (width - before - middle) * sizeof *to);
+    }
+}
+
+static FbStatus conv_run_lowered(const FbCall *call, FbError *err)
+{
+    const ConvState *s = call->state;
+    const ConvBound *b = call->bound;
+    const FbTensor *x = call->inputs[0];
+    ConvRun r = {.state = s, .bound = b, .x = x->data, .source = x->data, .y = call->outputs[0]->data};
+    size_t copy = 0;
+    if (b->rows == 0) {
+        return FB_OK;
+    }
+    if (b->padded) {
+        r.copy = call->scratch;
+        copy = ((size_t)x->dims[0] * b->padded_image * sizeof(float) + 63) / 64 * 64;
+        fb_parallel(call->context, pad_rows, &r, (size_t)(x->dims[0] * b->padded_in[0] * b->padded_in[1]), 64);
+        r.x = r.copy;
+    }
+    r.pointers = (const float **)(void *)((char *)call->scratch + copy);
+    fb_fused_epilogue(&s->fused, call, s->group * s->out_channels, &r.epilogue);
+    if (s->depthwise) {
+        fb_parallel(call->context, depthwise_units, &r, (b->rows + b->pixel_block - 1) / b->pixel_block, 1);
+    } else {
+        const size_t units = s->group * b->tiling.row_blocks * b->tiling.col_blocks;
+        const size_t macs = b->rows * s->out_channels * s->in_channels * s->taps / (b->tiling.row_blocks * b->tiling.col_blocks);
+        fb_parallel(call->context, product_units, &r, units, macs < ((size_t)1 << 18) ? ((size_t)1 << 18) / (macs + 1) + 1 : 1);
+    }
+    return fb_check_cancel(call->context, err);
+}
+
+static uint64_t conv_macs(const FbCall *call)
+{
+    const ConvState *s = call->state;
+    const ConvBound *b = call->bound;
+    return (uint64_t)b->rows * s->group * s->out_channels * s->in_channels * s->taps;
+}
+
+const FbLowering fb_conv_lowering = {"conv", conv_accepts, conv_prepare, NULL, conv_bind, conv_run_lowered, conv_macs};

@@ -1,0 +1,30 @@
+/* MatMul and Gemm: what both mean for given shapes, shared by the plain and the lowered form. */
+#ifndef FB_OPS_MATMUL_H
+#define FB_OPS_MATMUL_H
+
+#include "ops/lowering.h"
+
+typedef struct FbMatmulParams {
+    bool gemm;
+    bool transpose_a, transpose_b;
+    float alpha, beta;
+} FbMatmulParams;
+
+/* y[batch][m][n] = sum over k of a[...] b[...]; strides in elements. */
+typedef struct FbMatmul {
+    int64_t m, n, k;
+    int64_t a_row, a_depth, b_depth, b_col;
+    int batch_rank;
+    int64_t batch[FB_RANK_MAX];                        /* of the output */
+    int64_t a_batch[FB_RANK_MAX], b_batch[FB_RANK_MAX]; /* strides, 0 where the operand is repeated */
+    int64_t batches, b_batches;                        /* matrices in the output, in B */
+} FbMatmul;
+
+/* Concrete shapes that infer has accepted. */
+FbMatmul fb_matmul_of(const FbMatmulParams *params, int a_rank, const int64_t *a, int b_rank, const int64_t *b);
+/* Where the matrices of output matrix `index` begin. */
+void fb_matmul_offsets(const FbMatmul *matmul, int64_t index, int64_t *a, int64_t *b);
+
+extern const FbLowering fb_matmul_lowering;
+
+#endif

@@ -1,0 +1,44 @@
+/* Sliding windows of convolution and pooling: their attributes, and what they come to on given sizes. */
+#ifndef FB_OPS_WINDOW_H
+#define FB_OPS_WINDOW_H
+
+#include "ops/op.h"
+
+enum { FB_SPATIAL_MAX = FB_RANK_MAX - 2 };
+
+typedef enum FbAutoPad { FB_PAD_NOTSET = 0, FB_PAD_SAME_UPPER, FB_PAD_SAME_LOWER, FB_PAD_VALID } FbAutoPad;
+
+typedef struct FbWindowParams { /* as the node says; a count of 0: the default for any rank */
+    FbAutoPad auto_pad;
+    bool ceil_mode;
+    int kernel_count, stride_count, dilation_count, pad_count;
+    int64_t kernel[FB_SPATIAL_MAX], stride[FB_SPATIAL_MAX], dilation[FB_SPATIAL_MAX], pad[2 * FB_SPATIAL_MAX];
+} FbWindowParams;
+
+typedef struct FbWindow { /* per spatial axis */
+    int spatial;
+    int64_t in[FB_SPATIAL_MAX], out[FB_SPATIAL_MAX]; /* FB_DIM_UNKNOWN or a symbol when not known */
+    int64_t kernel[FB_SPATIAL_MAX], stride[FB_SPATIAL_MAX], dilation[FB_SPATIAL_MAX];
+    int64_t begin[FB_SPATIAL_MAX], end[FB_SPATIAL_MAX]; /* padding */
+} FbWindow;
+
+FbStatus fb_window_decode(const FbNode *node, FbWindowParams *params, FbError *err);
+/* The window on an input of `spatial` axes of sizes `in`; `kernel` NULL: the attribute. FB_ERR_FORMAT when lists do not fit or the kernel is
+ * larger than the padded input. */
+FbStatus fb_window_resolve(const FbWindowParams *params, int spatial, const int64_t *in, const int64_t *kernel, FbWindow *window, FbError *err);
+
+/* Sizes of a tensor in either order: spatial axis i, channels. */
+static inline int64_t fb_spatial_dim(const FbTensor *t, bool channels_last, int i) { return t->dims[(channels_last ? 1 : 2) + i]; }
+static inline int64_t fb_channel_dim(const FbTensor *t, bool channels_last) { return t->dims[channels_last ? t->rank - 1 : 1]; }
+static inline int64_t fb_window_product(const int64_t *dims, int count)
+{
+    int64_t product = 1;
+    for (int i = 0; i < count; i++) {
+        product *= dims[i];
+    }
+    return product;
+}
+/* The place in the input, as an index over its spatial axes, that tap (mixed radix over kernel) of output pixel `out` looks at; -1: padding. */
+int64_t fb_window_place(const FbWindow *window, int64_t out, int64_t tap);
+
+#endif
