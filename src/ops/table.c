@@ -1,7 +1,9 @@
 /* The operator families, one file each in this folder. A new family is one file, one declaration and one line here. */
 #include "ops/table.h"
 
+extern const FbOpFamily fb_ops_attention;
 extern const FbOpFamily fb_ops_binary;
+extern const FbOpFamily fb_ops_boxes;
 extern const FbOpFamily fb_ops_cast;
 extern const FbOpFamily fb_ops_conv;
 extern const FbOpFamily fb_ops_cumulative;
@@ -15,6 +17,7 @@ extern const FbOpFamily fb_ops_reduce;
 extern const FbOpFamily fb_ops_repeat;
 extern const FbOpFamily fb_ops_reshape;
 extern const FbOpFamily fb_ops_resize;
+extern const FbOpFamily fb_ops_sample;
 extern const FbOpFamily fb_ops_scatter;
 extern const FbOpFamily fb_ops_search;
 extern const FbOpFamily fb_ops_slice;
@@ -22,7 +25,9 @@ extern const FbOpFamily fb_ops_transpose;
 extern const FbOpFamily fb_ops_unary;
 
 const FbOpFamily *const fb_op_families[] = {
+    &fb_ops_attention,
     &fb_ops_binary,
+    &fb_ops_boxes,
     &fb_ops_cast,
     &fb_ops_conv,
     &fb_ops_cumulative,
@@ -36,6 +41,7 @@ const FbOpFamily *const fb_op_families[] = {
     &fb_ops_repeat,
     &fb_ops_reshape,
     &fb_ops_resize,
+    &fb_ops_sample,
     &fb_ops_scatter,
     &fb_ops_search,
     &fb_ops_slice,
