@@ -53,7 +53,8 @@ typedef enum FbOpFlags {
     FB_OP_VIEW = 1 << 2,       /* output 0 is input 0's bytes with another shape (Reshape, Squeeze, Identity): no step at all */
     FB_OP_SPATIAL = 1 << 3,    /* has channels: prefers channels last (Conv, pooling); run looks at call->channels_last */
     FB_OP_RANDOM = 1 << 4,     /* never folded */
-    FB_OP_MOVES_DATA = 1 << 5  /* output elements are input 0's elements (Transpose, Slice, MaxPool): codes and parameters pass through */
+    FB_OP_MOVES_DATA = 1 << 5, /* output elements are input 0's elements (Transpose, Slice, MaxPool): codes and parameters pass through */
+    FB_OP_CONTROL = 1 << 6     /* If, Loop, Scan: the executor runs it by nested plans, there is no run */
 } FbOpFlags;
 
 struct FbLowering;

@@ -6,6 +6,7 @@ extern const FbOpFamily fb_ops_binary;
 extern const FbOpFamily fb_ops_boxes;
 extern const FbOpFamily fb_ops_cast;
 extern const FbOpFamily fb_ops_conv;
+extern const FbOpFamily fb_ops_control_flow;
 extern const FbOpFamily fb_ops_cumulative;
 extern const FbOpFamily fb_ops_gather;
 extern const FbOpFamily fb_ops_join;
@@ -30,6 +31,7 @@ const FbOpFamily *const fb_op_families[] = {
     &fb_ops_boxes,
     &fb_ops_cast,
     &fb_ops_conv,
+    &fb_ops_control_flow,
     &fb_ops_cumulative,
     &fb_ops_gather,
     &fb_ops_join,

@@ -1,0 +1,486 @@
+/* Sessions on graphs made in C: shapes, data-dependent shapes, memory, observation, control flow, errors. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "run/build_graph.h"
+#include "run/plan.h"
+
+#define DIMS(...) ((const int64_t[]){__VA_ARGS__})
+
+typedef struct Fixture {
+    FbContext *context;
+    FbModel *model;
+    FbGraph *graph;
+    FbSession *session;
+} Fixture;
+
+static void begin(Fixture *f)
+{
+    f->context = build_context(2);
+    f->model = build_model(f->context);
+    f->graph = f->model->graph;
+    f->session = NULL;
+}
+
+static void end(Fixture *f)
+{
+    fb_session_free(f->session);
+    fb_model_free(f->model);
+    assert_int_equal(fb_context_memory_now(f->context), 0);
+    fb_context_free(f->context);
+}
+
+static void create(Fixture *f)
+{
+    FbError err = {FB_OK, ""};
+    FbStatus status = fb_session_create(f->context, f->model, NULL, &f->session, &err);
+    if (status != FB_OK) {
+        fail_msg("%s", err.message);
+    }
+}
+
+static FbTensor floats(float *data, int rank, const int64_t *dims)
+{
+    FbTensor tensor = {.dtype = FB_DTYPE_F32, .rank = rank, .data = data, .bytes = sizeof(float)};
+    for (int i = 0; i < rank; i++) {
+        tensor.dims[i] = dims[i];
+        tensor.bytes *= (size_t)dims[i];
+    }
+    return tensor;
+}
+
+static FbTensor ints(int64_t *data, int64_t count)
+{
+    return (FbTensor){.dtype = FB_DTYPE_S64, .rank = 1, .dims = {count}, .data = data, .bytes = (size_t)count * 8};
+}
+
+static void run(Fixture *f, const FbTensor *inputs, size_t input_count, FbTensor *outputs, size_t output_count)
+{
+    FbError err = {FB_OK, ""};
+    FbStatus status = fb_session_run(f->session, inputs, input_count, outputs, output_count, &err);
+    if (status != FB_OK) {
+        fail_msg("%s", err.message);
+    }
+}
+
+static void check_floats(const FbTensor *tensor, size_t count, const float *want)
+{
+    assert_int_equal(tensor->dtype, FB_DTYPE_F32);
+    assert_int_equal(tensor->bytes, count * sizeof(float));
+    for (size_t i = 0; i < count; i++) {
+        assert_float_equal(((const float *)tensor->data)[i], want[i], 0.0f);
+    }
+}
+
+/* y = Relu(x + c), any number of rows. */
+static void test_chain(void **state)
+{
+    (void)state;
+    Fixture f;
+    begin(&f);
+    build_input(f.graph, "x", FB_DTYPE_F32, 2, DIMS(fb_graph_symbol(f.graph, "N"), 3));
+    build_constant(f.graph, "c", FB_DTYPE_F32, 1, DIMS(3), (float[]){1, -2, 3});
+    build_node(f.graph, "Add", 14, "x,c", "s");
+    build_node(f.graph, "Relu", 14, "s", "y");
+    build_output(f.graph, "y");
+    create(&f);
+    float data[6] = {0, 1, 2, -4, 5, -6};
+    FbTensor x = floats(data, 2, DIMS(2, 3)), y;
+    run(&f, &x, 1, &y, 1);
+    check_floats(&y, 6, (float[]){1, 0, 5, 0, 3, 0});
+    x = floats(data, 2, DIMS(1, 3));
+    run(&f, &x, 1, &y, 1);
+    check_floats(&y, 3, (float[]){1, 0, 5});
+    end(&f);
+}
+
+/* Shape arithmetic is done when binding; Reshape is a view, so that only the Neg runs. */
+static void test_known_shapes(void **state)
+{
+    (void)state;
+    Fixture f;
+    char why[200];
+    if (fb_op_find("", "Shape", 13, why, sizeof why) == NULL) {
+        skip();
+    }
+    begin(&f);
+    build_input(f.graph, "x", FB_DTYPE_F32, 2, DIMS(fb_graph_symbol(f.graph, "N"), 4));
+    build_node(f.graph, "Shape", 13, "x", "shape");
+    build_constant(f.graph, "zero", FB_DTYPE_S64, 0, NULL, (int64_t[]){0});
+    build_node(f.graph, "Gather", 13, "shape,zero", "n");
+    build_ints(f.graph, "axes", 1, (int64_t[]){0});
+    build_node(f.graph, "Unsqueeze", 13, "n,axes", "n1");
+    build_ints(f.graph, "rest", 2, (int64_t[]){2, 2});
+    build_node(f.graph, "Concat", 13, "n1,rest", "target");
+    fb_graph_set_attribute_int(f.graph, (FbId)(f.graph->node_count - 1), "axis", 0, NULL);
+    build_node(f.graph, "Reshape", 13, "x,target", "r");
+    build_node(f.graph, "Neg", 13, "r", "y");
+    build_output(f.graph, "y");
+    create(&f);
+    float data[12] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
+    FbTensor x = floats(data, 2, DIMS(3, 4)), y;
+    run(&f, &x, 1, &y, 1);
+    assert_int_equal(y.rank, 3);
+    assert_int_equal(y.dims[0], 3);
+    assert_float_equal(((float *)y.data)[11], -12.0f, 0.0f);
+    assert_int_equal(fb_instance_profile_count(fb_session_instance(f.session)), 1);
+    end(&f);
+}
+
+/* The target of a Reshape is an input: its value exists only when running. */
+static void test_shape_from_data(void **state)
+{
+    (void)state;
+    Fixture f;
+    begin(&f);
+    build_input(f.graph, "x", FB_DTYPE_F32, 1, DIMS(4));
+    build_input(f.graph, "target", FB_DTYPE_S64, 1, DIMS(2));
+    build_node(f.graph, "Neg", 13, "x", "n");
+    build_node(f.graph, "Mul", 14, "target,one", "scaled");
+    build_ints(f.graph, "two", 1, (int64_t[]){1});
+    f.graph->nodes[1]->inputs[1] = build_value(f.graph, "two");
+    build_node(f.graph, "Reshape", 13, "n,scaled", "r");
+    build_node(f.graph, "Neg", 13, "r", "y");
+    build_output(f.graph, "y");
+    create(&f);
+    float data[4] = {1, 2, 3, 4};
+    int64_t target[2] = {2, 2};
+    FbTensor inputs[2] = {floats(data, 1, DIMS(4)), ints(target, 2)}, y;
+    run(&f, inputs, 2, &y, 1);
+    assert_int_equal(y.dims[0], 2);
+    target[0] = 4;
+    target[1] = 1;
+    run(&f, inputs, 2, &y, 1);
+    assert_int_equal(y.dims[0], 4);
+    check_floats(&y, 4, data);
+    target[0] = 3; /* cannot hold four elements */
+    FbError err = {FB_OK, ""};
+    assert_int_not_equal(fb_session_run(f.session, inputs, 2, &y, 1, &err), FB_OK);
+    assert_non_null(strstr(err.message, "Reshape"));
+    end(&f);
+}
+
+/* An output that is an input must not point into the caller's memory. */
+static void test_output_is_input(void **state)
+{
+    (void)state;
+    Fixture f;
+    begin(&f);
+    build_input(f.graph, "x", FB_DTYPE_F32, 1, DIMS(2));
+    build_node(f.graph, "Identity", 13, "x", "y");
+    build_output(f.graph, "y");
+    create(&f);
+    float data[2] = {3, 4};
+    FbTensor x = floats(data, 1, DIMS(2)), y;
+    run(&f, &x, 1, &y, 1);
+    data[0] = 0;
+    check_floats(&y, 2, (float[]){3, 4});
+    end(&f);
+}
+
+typedef struct Seen {
+    size_t calls[4];
+    float first[4];
+} Seen;
+
+static FbStatus observe(void *user, size_t index, const FbTensor *tensor, int channels_last, FbError *err)
+{
+    Seen *seen = user;
+    (void)err;
+    (void)channels_last;
+    seen->calls[index]++;
+    seen->first[index] = *(const float *)tensor->data;
+    return FB_OK;
+}
+
+/* Values in the middle, an input, a view, and one that nobody else uses. */
+static void test_observe(void **state)
+{
+    (void)state;
+    Fixture f;
+    begin(&f);
+    build_input(f.graph, "x", FB_DTYPE_F32, 1, DIMS(4));
+    build_node(f.graph, "Neg", 13, "x", "n");
+    build_ints(f.graph, "target", 2, (int64_t[]){2, 2});
+    build_node(f.graph, "Reshape", 13, "n,target", "r");
+    build_node(f.graph, "Abs", 13, "r", "unused");
+    build_node(f.graph, "Exp", 13, "r", "e");
+    build_node(f.graph, "Neg", 13, "e", "y");
+    build_output(f.graph, "y");
+    Seen seen = {{0}, {0}};
+    const char *names[4] = {"n", "x", "r", "unused"};
+    FbSessionOptions options = {.struct_bytes = sizeof options, .observed = names, .observed_count = 4, .observe = observe, .observe_user = &seen};
+    assert_int_equal(fb_session_create(f.context, f.model, &options, &f.session, NULL), FB_OK);
+    float data[4] = {5, 2, 3, 4};
+    FbTensor x = floats(data, 1, DIMS(4)), y;
+    run(&f, &x, 1, &y, 1);
+    data[0] = 7;
+    run(&f, &x, 1, &y, 1);
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(seen.calls[i], 2);
+    }
+    assert_float_equal(seen.first[0], -7.0f, 0.0f);
+    assert_float_equal(seen.first[1], 7.0f, 0.0f);
+    assert_float_equal(seen.first[2], -7.0f, 0.0f);
+    assert_float_equal(seen.first[3], 7.0f, 0.0f);
+    FbSession *none = NULL;
+    names[0] = "nobody";
+    FbError err = {FB_OK, ""};
+    assert_int_equal(fb_session_create(f.context, f.model, &options, &none, &err), FB_ERR_ARGUMENT);
+    assert_non_null(strstr(err.message, "nobody"));
+    end(&f);
+}
+
+static void test_if(void **state)
+{
+    (void)state;
+    Fixture f;
+    begin(&f);
+    build_input(f.graph, "x", FB_DTYPE_F32, 1, DIMS(2));
+    build_input(f.graph, "c", FB_DTYPE_BOOL, 0, NULL);
+    FbId node = build_node(f.graph, "If", 16, "c", "z");
+    FbGraph *then_body = build_body(f.graph, node, "then_branch"), *else_body = build_body(f.graph, node, "else_branch");
+    build_node(then_body, "Neg", 13, "x", "t");
+    build_output(then_body, "t");
+    build_node(else_body, "Add", 14, "x,x", "e");
+    build_output(else_body, "e");
+    build_node(f.graph, "Abs", 13, "z", "y");
+    build_output(f.graph, "y");
+    build_output(f.graph, "z");
+    create(&f);
+    float data[2] = {1, -2};
+    uint8_t flag = 1;
+    FbTensor inputs[2] = {floats(data, 1, DIMS(2)), {.dtype = FB_DTYPE_BOOL, .data = &flag, .bytes = 1}}, outputs[2];
+    run(&f, inputs, 2, outputs, 2);
+    check_floats(&outputs[1], 2, (float[]){-1, 2});
+    check_floats(&outputs[0], 2, (float[]){1, 2});
+    flag = 0;
+    run(&f, inputs, 2, outputs, 2);
+    check_floats(&outputs[1], 2, (float[]){2, -4});
+    end(&f);
+}
+
+/* Running sum with every partial sum stacked: v' = v + x, scan v'. */
+static void test_loop(void **state)
+{
+    (void)state;
+    Fixture f;
+    begin(&f);
+    build_input(f.graph, "x", FB_DTYPE_F32, 1, DIMS(2));
+    build_input(f.graph, "trips", FB_DTYPE_S64, 0, NULL);
+    FbId node = build_node(f.graph, "Loop", 16, "trips,,x", "v,all");
+    FbGraph *body = build_body(f.graph, node, "body");
+    build_input(body, "i", FB_DTYPE_S64, 0, NULL);
+    build_input(body, "go", FB_DTYPE_BOOL, 0, NULL);
+    build_input(body, "v_in", FB_DTYPE_F32, 1, DIMS(2));
+    build_node(body, "Add", 14, "v_in,x", "v_out");
+    build_node(body, "Identity", 14, "go", "go_out");
+    build_node(body, "Neg", 13, "v_out", "stacked");
+    build_output(body, "go_out");
+    build_output(body, "v_out");
+    build_output(body, "stacked");
+    build_output(f.graph, "v");
+    build_output(f.graph, "all");
+    create(&f);
+    float data[2] = {1, 10};
+    int64_t trips = 3;
+    FbTensor inputs[2] = {floats(data, 1, DIMS(2)), {.dtype = FB_DTYPE_S64, .data = &trips, .bytes = 8}}, outputs[2];
+    run(&f, inputs, 2, outputs, 2);
+    check_floats(&outputs[0], 2, (float[]){4, 40});
+    assert_int_equal(outputs[1].dims[0], 3);
+    check_floats(&outputs[1], 6, (float[]){-2, -20, -3, -30, -4, -40});
+    trips = 0;
+    run(&f, inputs, 2, outputs, 2);
+    check_floats(&outputs[0], 2, data);
+    assert_int_equal(outputs[1].rank, 2);
+    assert_int_equal(outputs[1].dims[0], 0);
+    end(&f);
+}
+
+static void test_scan(void **state)
+{
+    (void)state;
+    Fixture f;
+    begin(&f);
+    build_input(f.graph, "s", FB_DTYPE_F32, 1, DIMS(2));
+    build_input(f.graph, "x", FB_DTYPE_F32, 2, DIMS(3, 2));
+    FbId node = build_node(f.graph, "Scan", 16, "s,x", "last,all");
+    assert_int_equal(fb_graph_set_attribute_int(f.graph, node, "num_scan_inputs", 1, NULL), FB_OK);
+    FbGraph *body = build_body(f.graph, node, "body");
+    build_input(body, "a", FB_DTYPE_F32, 1, DIMS(2));
+    build_input(body, "b", FB_DTYPE_F32, 1, DIMS(2));
+    build_node(body, "Add", 14, "a,b", "sum");
+    build_node(body, "Neg", 13, "sum", "out");
+    build_output(body, "sum");
+    build_output(body, "out");
+    build_output(f.graph, "last");
+    build_output(f.graph, "all");
+    create(&f);
+    float start[2] = {0, 1}, data[6] = {1, 2, 3, 4, 5, 6};
+    FbTensor inputs[2] = {floats(start, 1, DIMS(2)), floats(data, 2, DIMS(3, 2))}, outputs[2];
+    run(&f, inputs, 2, outputs, 2);
+    check_floats(&outputs[0], 2, (float[]){9, 13});
+    check_floats(&outputs[1], 6, (float[]){-1, -3, -4, -7, -9, -13});
+    end(&f);
+}
+
+static void test_wrong_inputs(void **state)
+{
+    (void)state;
+    Fixture f;
+    begin(&f);
+    build_input(f.graph, "picture", FB_DTYPE_F32, 2, DIMS(fb_graph_symbol(f.graph, "N"), 3));
+    build_node(f.graph, "Neg", 13, "picture", "y");
+    build_output(f.graph, "y");
+    create(&f);
+    float data[8] = {0};
+    FbTensor x = floats(data, 2, DIMS(2, 4)), y;
+    FbError err = {FB_OK, ""};
+    assert_int_equal(fb_session_run(f.session, &x, 1, &y, 1, &err), FB_ERR_ARGUMENT);
+    assert_non_null(strstr(err.message, "input 'picture' has shape 2x4, expected"));
+    x = floats(data, 2, DIMS(2, 3));
+    x.dtype = FB_DTYPE_S32;
+    assert_int_equal(fb_session_run(f.session, &x, 1, &y, 1, &err), FB_ERR_ARGUMENT);
+    assert_non_null(strstr(err.message, "of type s32, expected f32"));
+    x.dtype = FB_DTYPE_F32;
+    x.bytes = 4;
+    assert_int_equal(fb_session_run(f.session, &x, 1, &y, 1, &err), FB_ERR_ARGUMENT);
+    assert_int_equal(fb_session_run(f.session, &x, 0, &y, 1, &err), FB_ERR_ARGUMENT);
+    end(&f);
+}
+
+static void test_unknown_operator(void **state)
+{
+    (void)state;
+    Fixture f;
+    begin(&f);
+    build_input(f.graph, "x", FB_DTYPE_F32, 1, DIMS(2));
+    build_node(f.graph, "Frobnicate", 13, "x", "y");
+    build_output(f.graph, "y");
+    FbError err = {FB_OK, ""};
+    assert_int_equal(fb_session_create(f.context, f.model, NULL, &f.session, &err), FB_ERR_UNSUPPORTED);
+    assert_non_null(strstr(err.message, "node 'y' (Frobnicate, version 13)"));
+    end(&f);
+}
+
+/* Memory hooks that count. */
+typedef struct Counter {
+    size_t calls;
+} Counter;
+
+static void *count_allocate(void *user, size_t bytes)
+{
+    ((Counter *)user)->calls++;
+    return malloc(bytes);
+}
+
+static void count_release(void *user, void *pointer, size_t bytes)
+{
+    (void)bytes;
+    ((Counter *)user)->calls++;
+    free(pointer);
+}
+
+static void test_no_allocation(void **state)
+{
+    (void)state;
+    Counter counter = {0};
+    FbAllocator allocator = {&counter, count_allocate, count_release};
+    FbContextOptions options = {.struct_bytes = sizeof options, .threads = 2, .allocator = &allocator};
+    Fixture f = {0};
+    assert_int_equal(fb_context_create(&options, &f.context, NULL), FB_OK);
+    f.model = build_model(f.context);
+    f.graph = f.model->graph;
+    build_input(f.graph, "x", FB_DTYPE_F32, 2, DIMS(fb_graph_symbol(f.graph, "N"), 64));
+    build_node(f.graph, "Softmax", 13, "x", "p");
+    build_node(f.graph, "Transpose", 13, "p", "t");
+    build_node(f.graph, "Exp", 13, "t", "y");
+    build_output(f.graph, "y");
+    build_output(f.graph, "x");
+    FbError err = {FB_OK, ""};
+    if (fb_session_create(f.context, f.model, NULL, &f.session, &err) == FB_ERR_UNSUPPORTED) {
+        f.graph->nodes[0]->op_type = "Neg";
+        create(&f);
+    }
+    float *data = calloc(64 * 100, sizeof *data);
+    FbTensor x = floats(data, 2, DIMS(100, 64)), y[2];
+    run(&f, &x, 1, y, 2);
+    size_t before = counter.calls;
+    run(&f, &x, 1, y, 2);
+    run(&f, &x, 1, y, 2);
+    assert_int_equal(counter.calls, before);
+    free(data);
+    end(&f);
+}
+
+/* A value reused after its last reader must not disturb a long-lived one. */
+static void test_lifetimes(void **state)
+{
+    (void)state;
+    Fixture f;
+    begin(&f);
+    build_input(f.graph, "x", FB_DTYPE_F32, 1, DIMS(16));
+    build_node(f.graph, "Neg", 13, "x", "a");
+    const char *previous = "a";
+    char names[12][8];
+    for (int i = 0; i < 12; i++) {
+        char ports[32];
+        snprintf(names[i], sizeof names[i], "v%d", i);
+        snprintf(ports, sizeof ports, "%s,x", previous);
+        build_node(f.graph, "Add", 14, ports, names[i]);
+        previous = names[i];
+    }
+    build_node(f.graph, "Sub", 14, "v11,a", "d"); /* 12 x */
+    build_node(f.graph, "Add", 14, "v5,d", "y");  /* 5 x + 12 x */
+    build_output(f.graph, "y");
+    create(&f);
+    float data[16], want[16];
+    for (int i = 0; i < 16; i++) {
+        data[i] = (float)i;
+        want[i] = 17.0f * (float)i;
+    }
+    FbTensor x = floats(data, 1, DIMS(16)), y;
+    run(&f, &x, 1, &y, 1);
+    check_floats(&y, 16, want);
+    uint64_t bytes;
+    bool complete;
+    const FbTensor *given = &x;
+    assert_int_equal(fb_instance_forecast(fb_session_instance(f.session), &given, &bytes, &complete, NULL), FB_OK);
+    assert_true(complete);
+    assert_true(bytes >= 3 * 64 && bytes <= 5 * 64); /* a, v5 and a few in flight, not fifteen */
+    end(&f);
+}
+
+static void test_budget(void **state)
+{
+    (void)state;
+    FbContextOptions options = {.struct_bytes = sizeof options, .threads = 1, .max_memory = 4 << 20};
+    Fixture f = {0};
+    assert_int_equal(fb_context_create(&options, &f.context, NULL), FB_OK);
+    f.model = build_model(f.context);
+    f.graph = f.model->graph;
+    build_input(f.graph, "x", FB_DTYPE_F32, 2, DIMS(fb_graph_symbol(f.graph, "N"), 1024));
+    build_node(f.graph, "Neg", 13, "x", "y");
+    build_output(f.graph, "y");
+    create(&f);
+    float *data = calloc(4096 * 1024, sizeof *data);
+    FbTensor x = floats(data, 2, DIMS(4096, 1024)), y;
+    FbError err = {FB_OK, ""};
+    assert_int_equal(fb_session_run(f.session, &x, 1, &y, 1, &err), FB_ERR_BUDGET);
+    x = floats(data, 2, DIMS(1, 1024));
+    run(&f, &x, 1, &y, 1);
+    free(data);
+    end(&f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_chain),          cmocka_unit_test(test_known_shapes), cmocka_unit_test(test_shape_from_data),
+        cmocka_unit_test(test_output_is_input), cmocka_unit_test(test_observe),     cmocka_unit_test(test_if),
+        cmocka_unit_test(test_loop),           cmocka_unit_test(test_scan),         cmocka_unit_test(test_wrong_inputs),
+        cmocka_unit_test(test_unknown_operator), cmocka_unit_test(test_no_allocation), cmocka_unit_test(test_lifetimes),
+        cmocka_unit_test(test_budget),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
