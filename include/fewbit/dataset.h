@@ -44,6 +44,10 @@ FB_API FB_MUST_CHECK FbStatus fb_dataset_read(FbDataset *dataset, size_t index, 
 FB_API const char *fb_preprocess_name(size_t index, const char **summary);
 /* SHA-256 over the names and raw bytes of all samples (64 hex digits and a NUL); for statistics files and reports. */
 FB_API FB_MUST_CHECK FbStatus fb_dataset_hash(FbDataset *dataset, char sha256[65], FbError *err);
+/* Every input of the data set as an array named by the model's input, labels and positions beside them, in one .npz. Samples of different
+ * shapes are FB_ERR_UNSUPPORTED. */
+FB_API FB_MUST_CHECK FbStatus fb_dataset_save(FbContext *context, const FbModel *model, FbDataset *data, const char *path, int overwrite,
+                                              FbError *err);
 FB_API void fb_dataset_free(FbDataset *dataset);
 
 #ifdef __cplusplus

@@ -28,9 +28,14 @@ typedef struct FbOutputDifference {
 typedef struct FbEvaluation {
     size_t samples;
     int has_labels, has_baseline;
-    FbPaired top1, top5;                           /* when labels are there */
+    int has_top1, has_top5;  /* labels are there and the judged output is a class vector (of more than 5 classes for top-5) */
+    int has_agreement;       /* a baseline is there and the judged output is a class vector */
+    int has_loss;            /* loss_* below are meaningful */
+    size_t classes;          /* of the judged output; 0: it is no class vector */
+    FbPaired top1, top5;     /* without a baseline only `model` is a number, the rest are NaN */
     double agreement, agreement_low, agreement_high; /* same top-1 as the baseline, Wilson interval */
     size_t differing_top1;
+    const char *judged;      /* name of the judged output */
     FbOutputDifference *outputs;
     size_t output_count;
     double loss_points;                            /* what the gate looks at: 100 * (baseline - model) of top-1, or 100 * (1 - agreement) */
@@ -49,11 +54,27 @@ typedef struct FbEvaluateOptions {
     const char *output;           /* which output is judged; NULL: the first */
     double max_loss;              /* points; < 0: no gate */
     const char *save_inputs;      /* .npz to write what the model saw; NULL: none */
+    int overwrite;                /* save_inputs may replace a file */
 } FbEvaluateOptions;
 
+/* One pass over the data: the baseline in float, the model with its Quants, on the same samples. On failure *evaluation is zeroed. */
 FB_API FB_MUST_CHECK FbStatus fb_evaluate(FbContext *context, const FbModel *model, FbDataset *data, const FbEvaluateOptions *options,
                                           FbEvaluation *evaluation, FbError *err);
 FB_API void fb_evaluation_free(FbContext *context, FbEvaluation *evaluation);
+
+/* The document "fewbit.evaluate/1"; freed with fb_text_free. */
+FB_API FB_MUST_CHECK FbStatus fb_evaluation_json(FbContext *context, const FbEvaluation *evaluation, char **json, FbError *err);
+
+/* What a loss in points means. The rows cover all losses; `below` of the last is infinite. */
+typedef struct FbVerdict {
+    double below; /* points */
+    const char *name, *summary;
+} FbVerdict;
+FB_API const FbVerdict *fb_verdict_of_loss(double loss_points); /* never NULL; NaN gets the last row */
+FB_API const FbVerdict *fb_verdict_row(size_t index);           /* NULL past the end */
+
+/* The statistics behind it, for other tools. Formulas and sources: docs/METRICS.md. */
+FB_API FbPaired fb_paired_compare(uint64_t both_right, uint64_t baseline_only, uint64_t model_only, uint64_t both_wrong);
 
 #ifdef __cplusplus
 }

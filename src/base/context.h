@@ -37,6 +37,7 @@ FbStatus fb_error_memory(FbContext *context, FbError *err, const char *what, uin
 const FbFileHooks *fb_context_files(const FbContext *context);
 uint64_t fb_context_max_memory(const FbContext *context);                 /* 0: no cap */
 
+double fb_clock_seconds(void);                                            /* monotonic */
 void fb_log(FbContext *context, FbLogLevel level, const char *id, const char *format, ...) FB_PRINTF(4, 5);
 bool fb_cancelled(const FbContext *context);
 FbStatus fb_check_cancel(const FbContext *context, FbError *err);         /* FB_ERR_CANCELLED when set */

@@ -33,9 +33,6 @@ struct FbContext {
     double phase_start, phase_reported;
 };
 
-/* Monotonic seconds. */
-double fb_clock_seconds(void);
-
 /* The operating system's files (file_os.c). */
 extern const FbFileHooks fb_file_os_hooks;
 
