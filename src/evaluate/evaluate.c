@@ -273,9 +273,3 @@ void fb_evaluation_free(FbContext *context, FbEvaluation *evaluation)
         memset(evaluation, 0, sizeof *evaluation);
     }
 }
-
-FbPaired fb_paired_compare(uint64_t both_right, uint64_t baseline_only, uint64_t model_only, uint64_t both_wrong)
-{
-    FbPairCounts counts = {both_right, baseline_only, model_only, both_wrong};
-    return fb_paired_from_counts(&counts);
-}

@@ -89,6 +89,12 @@ FbPaired fb_paired_from_counts(const FbPairCounts *counts)
     return paired;
 }
 
+FbPaired fb_paired_compare(uint64_t both_right, uint64_t baseline_only, uint64_t model_only, uint64_t both_wrong)
+{
+    FbPairCounts counts = {both_right, baseline_only, model_only, both_wrong};
+    return fb_paired_from_counts(&counts);
+}
+
 size_t fb_samples_needed(size_t count, double estimate, double low, double high, double threshold)
 {
     const double most = 1e9;
