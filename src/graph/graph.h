@@ -45,6 +45,7 @@ struct FbConst {
     /* Where it came from, to write the same nodes back; all FB_NONE / NULL for a constant made here. */
     FbNode *dequantize;          /* the DequantizeLinear node that was folded in, detached */
     const char *external_location; /* of the source file, when its bytes were external */
+    const char *name;            /* a tensor of an attribute: its own name; NULL otherwise (an initializer is named by its value) */
     const char *doc;
     FbBytes extra;               /* fields of the file that fewbit does not interpret, kept byte for byte */
     bool typed_field;            /* the file used int32_data, float_data, ...: written raw */
@@ -134,6 +135,7 @@ struct FbGraph {
     struct FbNameTable *names;       /* value name -> id */
     FbBytes extra;                   /* quantization_annotation, metadata_props, unknown fields */
     int64_t next_order;
+    FbId *written; size_t written_count; /* of the writer's own clone: its nodes in the order of the file */
 };
 
 FbStatus fb_graph_create(FbContext *context, FbGraph *parent, FbGraph **graph, FbError *err);

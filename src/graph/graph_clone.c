@@ -131,6 +131,7 @@ static void copy_constants(Copier *copier, const FbGraph *from)
         }
         to->encoding = copy_bytes(copier, to->encoding, 1, sizeof *to->encoding);
         to->external_location = copy_text(copier, to->external_location);
+        to->name = copy_text(copier, to->name);
         to->doc = copy_text(copier, to->doc);
         to->extra = copy_span(copier, to->extra);
         to->strings = copy_span(copier, to->strings);

@@ -180,11 +180,21 @@ static FbStatus read_graph_value(AttributeScan *scan, const FbOnnxField *field, 
     return fb_onnx_read_graph(scan->scope, field->span, scan->graph, graph);
 }
 
+static FbStatus read_tensor_value(AttributeScan *scan, const FbOnnxField *field)
+{
+    const char *name;
+    if (!fb_onnx_expect(&scan->message, field, PB_WT_STRING)) {
+        return scan->message.status;
+    }
+    FB_TRY(fb_onnx_read_tensor(scan->reader, field->span, scan->graph, &scan->to->tensor, &name));
+    scan->to->tensor->name = name[0] == '\0' ? NULL : name;
+    return FB_OK;
+}
+
 static FbStatus read_single(AttributeScan *scan, const FbOnnxField *field)
 {
     FbOnnxMessage *message = &scan->message;
     FbAttribute *to = scan->to;
-    const char *unused;
     uint32_t word = (uint32_t)field->value;
     switch (to->type) {
     case FB_ATTR_FLOAT:
@@ -199,9 +209,7 @@ static FbStatus read_single(AttributeScan *scan, const FbOnnxField *field)
         return fb_onnx_expect(message, field, PB_WT_STRING) ? fb_onnx_bytes(scan->reader, scan->graph->arena, field->span, &to->s)
                                                             : message->status;
     case FB_ATTR_TENSOR:
-        return fb_onnx_expect(message, field, PB_WT_STRING)
-                   ? fb_onnx_read_tensor(scan->reader, field->span, scan->graph, &to->tensor, &unused)
-                   : message->status;
+        return read_tensor_value(scan, field);
     case FB_ATTR_GRAPH:
         return read_graph_value(scan, field, &to->graph);
     default:
