@@ -188,6 +188,8 @@ void fb_graph_set_input(FbGraph *graph, FbId node, size_t index, FbId value);
 /* Every use of `from` as node input (and graph output when `outputs`) becomes `to`; subgraphs' outer references follow. */
 void fb_graph_replace_uses(FbGraph *graph, FbId from, FbId to, bool outputs);
 bool fb_graph_is_output(const FbGraph *graph, FbId value);
+/* The same for all values at once: flags by value id. */
+FbStatus fb_graph_output_flags(const FbGraph *graph, FbArena *arena, const bool **flags, FbError *err);
 
 /* Uses of every value, built on demand; stale after an edit. Uses from inside subgraphs count with their owning node and index FB_NONE. */
 typedef struct FbUse { FbId node; uint32_t index; } FbUse;

@@ -63,6 +63,19 @@ FbStatus fb_graph_uses(const FbGraph *graph, FbArena *arena, FbUses *uses, FbErr
     return FB_OK;
 }
 
+FbStatus fb_graph_output_flags(const FbGraph *graph, FbArena *arena, const bool **flags, FbError *err)
+{
+    bool *made = fb_arena_array(arena, graph->value_count, sizeof *made);
+    if (made == NULL) {
+        return fb_error_memory(graph->context, err, "outputs", graph->value_count);
+    }
+    for (size_t i = 0; i < graph->output_count; i++) {
+        made[graph->outputs[i]] = true;
+    }
+    *flags = made;
+    return FB_OK;
+}
+
 /* A binary min-heap of nodes by (order, id). */
 typedef struct Heap {
     FbNode *const *nodes;

@@ -91,6 +91,7 @@ static FbDtype code_of(const QuantParams *params)
 typedef struct Fold {
     FbGraph *graph;
     FbUses uses;
+    const bool *is_output;
     FbArena *arena;
     FbError *err;
 } Fold;
@@ -102,7 +103,7 @@ static FbStatus pairs_up(const Fold *fold, const FbNode *quantize, const QuantPa
     FbId codes = quantize->outputs[0];
     uint32_t begin = fold->uses.start[codes];
     uint32_t end = fold->uses.start[codes + 1];
-    *pairs = begin < end && !fb_graph_is_output(graph, codes);
+    *pairs = begin < end && !fold->is_output[codes];
     for (uint32_t u = begin; u < end && *pairs; u++) {
         const FbNode *node = graph->nodes[fold->uses.items[u].node];
         QuantParams other;
@@ -209,7 +210,7 @@ static FbStatus fold_constant(const Fold *fold, FbNode *node)
     }
     FbConst *codes = fb_graph_constant(graph, node->inputs[0]);
     if (codes == NULL || codes->encoding != NULL || !encoding_of(codes, &params, &encoding) ||
-        fb_graph_is_output(graph, node->outputs[0])) {
+        fold->is_output[node->outputs[0]]) {
         return FB_OK;
     }
     FbConst *constant = fb_graph_new_const(graph);
@@ -242,6 +243,7 @@ static FbStatus fold_graph(FbGraph *graph, FbArena *arena, FbError *err)
     Fold fold = {.graph = graph, .arena = arena, .err = err};
     size_t nodes = graph->node_count; /* Quants are added behind */
     FB_TRY(fb_graph_uses(graph, arena, &fold.uses, err));
+    FB_TRY(fb_graph_output_flags(graph, arena, &fold.is_output, err));
     for (size_t n = 0; n < nodes; n++) {
         if (!graph->nodes[n]->removed && strcmp(graph->nodes[n]->op_type, "QuantizeLinear") == 0) {
             FB_TRY(fold_pair(&fold, graph->nodes[n]));
