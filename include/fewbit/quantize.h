@@ -16,6 +16,8 @@ FB_API FB_MUST_CHECK FbStatus fb_recipe_parse(FbContext *context, const char *js
 FB_API FB_MUST_CHECK FbStatus fb_recipe_load(FbContext *context, const char *path, FbRecipe **recipe, FbError *err);
 /* Overrides one setting as the command's option does: "target", "activations", "calibrator", "percentile", "format", "exclude", ... */
 FB_API FB_MUST_CHECK FbStatus fb_recipe_set(FbRecipe *recipe, const char *key, const char *value, FbError *err);
+/* 1 when the recipe places activations whose ranges come from data: fb_quantize then needs statistics. */
+FB_API int fb_recipe_needs_data(const FbRecipe *recipe);
 FB_API void fb_recipe_free(FbRecipe *recipe);
 
 typedef struct FbLeftInFloat {

@@ -57,8 +57,8 @@ static uint32_t bits_of(float value)
 /* All codes of a type, decoded by rows, with every NaN made equal. */
 static void check_decode(FbDtype dtype, const char *name, size_t codes, size_t element)
 {
-    uint16_t *wide = malloc(codes * sizeof *wide);
-    uint8_t *narrow = malloc(codes);
+    uint16_t *wide = calloc(codes, sizeof *wide);
+    uint8_t *narrow = calloc(codes, 1);
     uint8_t packed[8] = {0x10, 0x32, 0x54, 0x76, 0x98, 0xba, 0xdc, 0xfe};
     float *values = malloc(codes * sizeof *values);
     uint32_t *bits = malloc(codes * sizeof *bits);

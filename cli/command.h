@@ -1,0 +1,79 @@
+/* The command's inside: one invocation, its options, and the table of commands. */
+#ifndef FEWBIT_CLI_COMMAND_H
+#define FEWBIT_CLI_COMMAND_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "fewbit/fewbit.h"
+#include "fewbit/report.h"
+
+enum { CLI_EXIT_OK = 0, CLI_EXIT_GATE = 1, CLI_EXIT_USAGE = 2, CLI_EXIT_IO = 5, CLI_LIST_MAX = 64 };
+
+/* Which commands take an option. */
+enum {
+    CLI_INSPECT = 1 << 0,
+    CLI_QUANTIZE = 1 << 1,
+    CLI_CALIBRATE = 1 << 2,
+    CLI_EVALUATE = 1 << 3,
+    CLI_BENCH = 1 << 4,
+    CLI_LIST = 1 << 5,
+    CLI_CPU = 1 << 6,
+    CLI_HELP = 1 << 7,
+    CLI_MODEL = CLI_INSPECT | CLI_QUANTIZE | CLI_CALIBRATE | CLI_EVALUATE | CLI_BENCH,
+    CLI_ALL = (1 << 8) - 1
+};
+
+typedef struct CliList {
+    const char *items[CLI_LIST_MAX];
+    size_t count;
+} CliList;
+
+typedef enum CliFormat { CLI_FORMAT_TABLE = 0, CLI_FORMAT_MD, CLI_FORMAT_CSV, CLI_FORMAT_JSON } CliFormat;
+
+typedef struct CliOptions {
+    int json, quiet, force, dry_run, help, man, version;
+    const char *format_name;
+    CliFormat format;
+    int64_t threads, seed, samples, batch, runs;
+    uint64_t max_memory;
+    double max_loss, percentile, max_seconds;
+    const char *isa, *output, *preset, *recipe, *calibration, *statistics, *data, *evaluation, *baseline, *baseline_outputs;
+    const char *judged_output, *target, *calibrator, *activations, *layout, *selection, *preprocess, *save_inputs;
+    CliList shapes, excluded, settings, merged;
+} CliOptions;
+
+typedef struct CliWarning {
+    char id[64], message[512];
+    unsigned count;
+} CliWarning;
+
+typedef struct Cli Cli;
+
+typedef struct CliCommand {
+    const char *name, *summary, *operands;
+    unsigned mask;
+    size_t least_operands, most_operands;
+    int (*run)(Cli *cli);         /* the exit code */
+    const char *description;      /* for --help and the manual page */
+    const char *const *examples;  /* command, comment, command, comment, ..., NULL */
+} CliCommand;
+
+struct Cli {
+    const CliCommand *command;
+    CliOptions options;
+    const char *operands[CLI_LIST_MAX];
+    size_t operand_count;
+    FbContext *context; /* NULL until cli_open_context */
+    CliWarning warnings[32];
+    size_t warning_count;
+    int progress_shown; /* a progress line stands on the terminal */
+    double progress_last;
+    int terminal, printed; /* stderr is a terminal; something was printed as a table */
+};
+
+extern const CliCommand *const cli_commands[];
+extern const size_t cli_command_count;
+extern const CliCommand cli_inspect, cli_quantize, cli_calibrate, cli_evaluate, cli_bench, cli_list, cli_cpu, cli_help;
+
+#endif

@@ -1,0 +1,110 @@
+/* Opening what the person named as a model, with advice where it is none. The bytes of a file are judged by the library's loaders. */
+#define _POSIX_C_SOURCE 200809L /* stat */
+#include "model_input.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "console.h"
+
+int cli_exists(const char *path)
+{
+    struct stat info;
+    return stat(path, &info) == 0;
+}
+
+int cli_same_file(const char *a, const char *b)
+{
+    struct stat first, second;
+    return stat(a, &first) == 0 && stat(b, &second) == 0 && first.st_dev == second.st_dev && first.st_ino == second.st_ino;
+}
+
+/* "org/model": two parts of letters, digits and -_. without a file's suffix. */
+static int looks_like_hub_name(const char *path)
+{
+    const char *slash = strchr(path, '/');
+    if (!slash || slash == path || !slash[1] || strchr(slash + 1, '/') || path[0] == '.') {
+        return 0;
+    }
+    for (const char *c = path; *c; c++) {
+        if (!isalnum((unsigned char)*c) && !strchr("-_./", *c)) {
+            return 0;
+        }
+    }
+    static const char *const suffixes[] = {".onnx", ".pb", ".pt", ".bin", ".gguf", ".safetensors", ".tflite", ".npz", ".json"};
+    size_t length = strlen(path);
+    for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++) {
+        size_t suffix = strlen(suffixes[i]);
+        if (length > suffix && strcmp(path + length - suffix, suffixes[i]) == 0) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+static int has_entry(const char *folder, const char *name)
+{
+    char path[4096];
+    int length = snprintf(path, sizeof path, "%s/%s", folder, name);
+    return length > 0 && (size_t)length < sizeof path && cli_exists(path);
+}
+
+static int fail(Cli *cli, FbStatus status, const char *path, const char *text)
+{
+    FbError err = {.status = status};
+    snprintf(err.message, sizeof err.message, "%s: %s", cli_shown(path), text);
+    return cli_error(cli, &err);
+}
+
+static int refuse_folder(Cli *cli, const char *path)
+{
+    if (has_entry(path, "saved_model.pb")) {
+        return fail(cli, FB_ERR_UNSUPPORTED, path,
+                    "a TensorFlow SavedModel; convert it with: python -m tf2onnx.convert --saved-model FOLDER --output model.onnx");
+    }
+    if (has_entry(path, "config.json")) {
+        return fail(cli, FB_ERR_UNSUPPORTED, path,
+                    "a Hugging Face checkpoint; export it with: optimum-cli export onnx --model FOLDER OUT, and use OUT/model.onnx");
+    }
+    if (has_entry(path, "model.onnx")) {
+        return fail(cli, FB_ERR_ARGUMENT, path, "a folder; name the file in it: model.onnx");
+    }
+    return fail(cli, FB_ERR_ARGUMENT, path, "a folder; name a model file (ONNX)");
+}
+
+int cli_load_model(Cli *cli, const char *path, FbModel **model)
+{
+    struct stat info;
+    *model = NULL;
+    if (stat(path, &info) != 0 && looks_like_hub_name(path)) {
+        char text[400];
+        snprintf(text, sizeof text,
+                 "no such file. fewbit never opens the network; if this is a model of a hub, export it with: optimum-cli export onnx --model %s OUT",
+                 cli_shown(path));
+        return fail(cli, FB_ERR_IO, path, text);
+    }
+    if (stat(path, &info) == 0 && S_ISDIR(info.st_mode)) {
+        return refuse_folder(cli, path);
+    }
+    FbError err;
+    return fb_model_load(cli->context, path, model, &err) == FB_OK ? 0 : cli_error(cli, &err);
+}
+
+json_t *cli_inspect_model(Cli *cli, const FbModel *model, int *exit_code)
+{
+    char *text = NULL;
+    FbError err;
+    if (fb_model_inspect(cli->context, model, &text, &err) != FB_OK) {
+        *exit_code = cli_error(cli, &err);
+        return NULL;
+    }
+    json_t *document = json_loads(text, 0, NULL);
+    fb_text_free(cli->context, text);
+    if (!document) {
+        FbError broken = {FB_ERR_INTERNAL, "the description of the model is not valid JSON"};
+        *exit_code = cli_error(cli, &broken);
+    }
+    return document;
+}
