@@ -74,7 +74,7 @@ static int read_feed(const char *feed, const FbModel *model, FbTensor *tensors)
         return 2;
     }
     tensor->dtype = (FbDtype)strtol(equals + 1, &at, 10);
-    while (*at != '\0' && at[1] != ':' && (*at == ':' || *at == 'x')) {
+    while (*at != '\0' && at[1] != ':' && tensor->rank < FB_RANK_MAX && (*at == 'x' || tensor->rank == 0)) {
         tensor->dims[tensor->rank++] = strtoll(at + 1, &at, 10);
     }
     const char *path = strrchr(feed, ':') + 1;
