@@ -1,4 +1,4 @@
-"""Compares fewbit's float session with ONNX Runtime: judge_models.py RUN_MODEL MODEL...
+"""Compares fewbit's float session with ONNX Runtime: models.py RUN_MODEL MODEL_OR_FOLDER...
 
 Per model, on seeded inputs: the largest difference of every output is at most 1e-4 of the output's range; the bits are the same with 1, 2
 and 3 threads and with the scalar instruction set (models below 4 MB); rows of a batch of 4 have the bits of 4 runs of one row."""
@@ -108,7 +108,9 @@ def judge(program, path, folder):
 
 
 def main():
-    program, paths = sys.argv[1], sys.argv[2:]
+    program, paths = sys.argv[1], []
+    for given in sys.argv[2:]:
+        paths += sorted(os.path.join(given, f) for f in os.listdir(given) if f.endswith(".onnx")) if os.path.isdir(given) else [given]
     failed = 0
     for path in paths:
         with tempfile.TemporaryDirectory() as folder:
