@@ -245,8 +245,10 @@ static FbStatus decode_quant(const FbNode *node, FbArena *arena, void *params, F
 {
     QuantParams *p = params;
     const FbAttribute *code = fb_node_attribute(node, "code");
+    FbDtype real; /* of the output: that of the input, which is float wherever a Quant is made */
     (void)arena;
     FB_TRY(decode_common(node, p, err));
+    FB_TRY(decode_dtype(node, "dtype", FB_MASK(FB_DTYPE_F32), &real, err));
     FB_TRY(fb_attr_bool(node, "dynamic", false, &p->dynamic, err));
     FB_TRY(decode_dtype(node, "precision", QUANT_REALS, &p->precision, err));
     p->grid = fb_grid_of_dtype(FB_DTYPE_U8);
@@ -315,7 +317,7 @@ static FbStatus run_quant(const FbCall *call, FbError *err)
 
 static const char *const quantize_names[] = {"axis", "block_size", "output_dtype", "precision", "saturate", NULL};
 static const char *const dequantize_names[] = {"axis", "block_size", "output_dtype", NULL};
-static const char *const quant_names[] = {"axis", "block_size", "code", "dynamic", "precision", "saturate", NULL};
+static const char *const quant_names[] = {"axis", "block_size", "code", "dtype", "dynamic", "precision", "saturate", NULL};
 
 #define QUANTIZE(DOMAIN, SINCE, NEWEST)                                                                                        \
     {                                                                                                                          \
