@@ -9,10 +9,13 @@ extern const FbOpFamily fb_ops_conv;
 extern const FbOpFamily fb_ops_control_flow;
 extern const FbOpFamily fb_ops_cumulative;
 extern const FbOpFamily fb_ops_gather;
+extern const FbOpFamily fb_ops_generator;
+extern const FbOpFamily fb_ops_integer_matmul;
 extern const FbOpFamily fb_ops_join;
 extern const FbOpFamily fb_ops_matmul;
 extern const FbOpFamily fb_ops_pad;
 extern const FbOpFamily fb_ops_quant;
+extern const FbOpFamily fb_ops_random;
 extern const FbOpFamily fb_ops_recurrent;
 extern const FbOpFamily fb_ops_reduce;
 extern const FbOpFamily fb_ops_repeat;
@@ -21,6 +24,7 @@ extern const FbOpFamily fb_ops_resize;
 extern const FbOpFamily fb_ops_sample;
 extern const FbOpFamily fb_ops_scatter;
 extern const FbOpFamily fb_ops_search;
+extern const FbOpFamily fb_ops_signal_window;
 extern const FbOpFamily fb_ops_slice;
 extern const FbOpFamily fb_ops_transpose;
 extern const FbOpFamily fb_ops_unary;
@@ -34,10 +38,13 @@ const FbOpFamily *const fb_op_families[] = {
     &fb_ops_control_flow,
     &fb_ops_cumulative,
     &fb_ops_gather,
+    &fb_ops_generator,
+    &fb_ops_integer_matmul,
     &fb_ops_join,
     &fb_ops_matmul,
     &fb_ops_pad,
     &fb_ops_quant,
+    &fb_ops_random,
     &fb_ops_recurrent,
     &fb_ops_reduce,
     &fb_ops_repeat,
@@ -46,6 +53,7 @@ const FbOpFamily *const fb_op_families[] = {
     &fb_ops_sample,
     &fb_ops_scatter,
     &fb_ops_search,
+    &fb_ops_signal_window,
     &fb_ops_slice,
     &fb_ops_transpose,
     &fb_ops_unary,
