@@ -119,7 +119,7 @@ static FbStatus run_mel(const FbCall *call, FbError *err)
             } else if (at >= corner[1] && at < corner[2]) {
                 value = (corner[2] - at) / (corner[2] - corner[1]);
             }
-            if (corner[0] == corner[1] && at == corner[1]) {
+            if (at == corner[1]) { /* the peak, also of a triangle without sides */
                 value = 1;
             }
             fb_work_store(to->dtype, to->data, row * bins + bin, FB_WORK_F64, &value, 1);

@@ -5,11 +5,12 @@ extern const FbOpFamily fb_ops_attention;
 extern const FbOpFamily fb_ops_binary;
 extern const FbOpFamily fb_ops_boxes;
 extern const FbOpFamily fb_ops_cast;
-extern const FbOpFamily fb_ops_conv;
 extern const FbOpFamily fb_ops_control_flow;
+extern const FbOpFamily fb_ops_conv;
 extern const FbOpFamily fb_ops_cumulative;
 extern const FbOpFamily fb_ops_gather;
 extern const FbOpFamily fb_ops_generator;
+extern const FbOpFamily fb_ops_integer_conv;
 extern const FbOpFamily fb_ops_integer_matmul;
 extern const FbOpFamily fb_ops_join;
 extern const FbOpFamily fb_ops_matmul;
@@ -34,11 +35,12 @@ const FbOpFamily *const fb_op_families[] = {
     &fb_ops_binary,
     &fb_ops_boxes,
     &fb_ops_cast,
-    &fb_ops_conv,
     &fb_ops_control_flow,
+    &fb_ops_conv,
     &fb_ops_cumulative,
     &fb_ops_gather,
     &fb_ops_generator,
+    &fb_ops_integer_conv,
     &fb_ops_integer_matmul,
     &fb_ops_join,
     &fb_ops_matmul,
