@@ -228,6 +228,10 @@ FbStatus fb_const_read_f32(FbContext *context, const FbConst *constant, uint64_t
         return fb_error_set(err, FB_ERR_INTERNAL, "a read beyond a constant's %lld elements", (long long)elements);
     }
     if (constant->encoding != NULL) {
+        FbDtype storage = constant->encoding->code->storage;
+        if (storage == FB_DTYPE_F16 || storage == FB_DTYPE_BF16) { /* halves have no scale */
+            return read_plane_f32(&constant->planes[FB_PLANE_CODES], storage, first, count, to, err);
+        }
         return read_encoded(context, constant, first, count, to, err);
     }
     return read_plane_f32(&constant->planes[FB_PLANE_CODES], constant->dtype, first, count, to, err);

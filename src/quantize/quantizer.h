@@ -1,0 +1,62 @@
+/* The state of one run of fb_quantize; its steps are in files of their own. */
+#ifndef FB_QUANTIZE_QUANTIZER_H
+#define FB_QUANTIZE_QUANTIZER_H
+
+#include "base/array.h"
+#include "graph/model.h"
+#include "passes/quant_placement.h"
+#include "quantize/recipe.h"
+#include "quantize/weights.h"
+
+typedef struct FbCachedWeight { /* an encoded form of a constant that other nodes may share */
+    const FbConst *from;
+    FbEncoding encoding;
+    bool symmetric;
+    FbId value;
+} FbCachedWeight;
+
+typedef struct FbQuantizer {
+    FbContext *context;
+    FbArena *arena;                 /* scratch of this run */
+    FbModel *model;                 /* the clone that is edited */
+    FbGraph *graph;
+    const FbRecipe *recipe;
+    const FbStatistics *statistics; /* may be NULL */
+    size_t node_count;              /* of the graph before Quants and helpers are added: what rules speak of */
+    FbId *order;                    /* its live nodes, topological */
+    size_t order_count;
+    const FbRule **rule;            /* per node id: the first that matches; NULL */
+    const char **reason;            /* per node id: why it stays in float; NULL: it does not */
+    FB_ARRAY(FbCachedWeight) cache;
+    FB_ARRAY(FbLeftInFloat) left;   /* texts in the arena */
+    uint64_t weight_elements, weight_bits, dead_scales;
+    size_t weights_quantized, activations_quantized;
+} FbQuantizer;
+
+/* rules.c: fills order, rule and reason. */
+FbStatus fb_quantizer_match(FbQuantizer *quantizer, FbError *err);
+/* static_plan.c: weights, biases and Quants of the nodes with static activations. */
+FbStatus fb_quantizer_static(FbQuantizer *quantizer, FbError *err);
+/* dynamic.c: products whose inputs get their range at run time, as standard operators. */
+FbStatus fb_quantizer_dynamic(FbQuantizer *quantizer, FbError *err);
+/* weights_only.c: weights in codes or halves, arithmetic in float. */
+FbStatus fb_quantizer_weights(FbQuantizer *quantizer, FbError *err);
+/* qoperator.c: turns convolutions and products between Quants into QLinearConv, QLinearMatMul and MatMulInteger. */
+FbStatus fb_quantizer_qoperator(FbQuantizer *quantizer, FbError *err);
+
+/* constants.c */
+/* Puts an encoded form of input `index` of the node in its place, shared with other nodes that want the same; least as in
+ * fb_weight_encode (then it is not shared). */
+FbStatus fb_quantizer_encode_input(FbQuantizer *quantizer, FbId node, uint32_t index, const FbEncoding *encoding, bool symmetric,
+                                   const double *least, FbError *err);
+/* Makes `constant` what input `index` of the node reads: in place when nobody else reads the old value. */
+FbStatus fb_quantizer_replace_input(FbQuantizer *quantizer, FbId node, uint32_t index, FbConst *constant, FbId *value, FbError *err);
+/* The encoding of a weight as the rule wants it; false: this input has no such axis. */
+bool fb_quantizer_encoding(const FbNode *node, uint32_t index, const FbShape *shape, const FbWeightSpec *spec, FbEncoding *encoding);
+/* Drops initializers that nothing reads any more. */
+FbStatus fb_quantizer_sweep(FbQuantizer *quantizer, FbError *err);
+/* A name for messages and patterns: the node's own, else its first output's. */
+const char *fb_quantizer_node_name(const FbGraph *graph, const FbNode *node);
+FbStatus fb_quantizer_memory(FbQuantizer *quantizer, FbError *err);
+
+#endif
