@@ -39,6 +39,9 @@ const char *fb_onnx_sniff(const uint8_t *bytes, size_t count);
 /* The second phase: every used value is defined, no cycles, no recursive functions. */
 FbStatus fb_onnx_check_model(FbModel *model, FbError *err);
 
+/* A file that is one TensorProto (test_data_set folders); tensor->data is fb_alloc'ed. External data must lie beneath the working folder. */
+FbStatus fb_onnx_load_tensor(FbContext *context, const char *path, FbTensor *tensor, FbError *err);
+
 /* Loading with a say about folding; fb_model_load folds. */
 FbStatus fb_onnx_load(FbContext *context, const char *path, bool fold, FbModel **model, FbError *err);
 

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "ops/elements.h"
-#include "ops/resize.h"
+#include "ops/interpolate.h"
 #include "ops/strided_copy.h"
 
 typedef struct ResizePlan {

@@ -1,5 +1,5 @@
-/* Resize and Upsample: meaning and shapes. The arithmetic is in resize_run.c. */
-#include "ops/resize.h"
+/* Resize and Upsample: meaning and shapes. The arithmetic is in interpolate_run.c. */
+#include "ops/interpolate.h"
 
 #include <math.h>
 #include <string.h>

@@ -1,8 +1,8 @@
 /* What the two halves of Resize share. */
-#ifndef FB_OPS_RESIZE_H
-#define FB_OPS_RESIZE_H
+#ifndef FB_OPS_INTERPOLATE_H
+#define FB_OPS_INTERPOLATE_H
 
-#include "ops/resize_axis.h"
+#include "ops/interpolate_axis.h"
 #include "ops/shape_util.h"
 
 typedef struct FbResizeParams {

@@ -1,6 +1,6 @@
 /* Interpolation along one axis: which input elements an output element is made of, and with which weights. */
-#ifndef FB_OPS_RESIZE_AXIS_H
-#define FB_OPS_RESIZE_AXIS_H
+#ifndef FB_OPS_INTERPOLATE_AXIS_H
+#define FB_OPS_INTERPOLATE_AXIS_H
 
 #include <stdbool.h>
 #include <stdint.h>

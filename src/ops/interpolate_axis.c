@@ -1,5 +1,5 @@
 /* Coordinates and weights of Resize; formulas of the ONNX specification of Resize (opset 19), in float as ONNX Runtime computes them. */
-#include "ops/resize_axis.h"
+#include "ops/interpolate_axis.h"
 
 #include <math.h>
 

@@ -1,0 +1,37 @@
+/* A file that is one TensorProto, as the folders of test data have them. */
+#include "io/onnx/onnx_load.h"
+
+static FbStatus load_constant(FbOnnxReader *reader, FbGraph *graph, FbTensor *tensor)
+{
+    FbConst *constant;
+    const char *name;
+    FbOnnxSpan whole = {0, fb_source_bytes(reader->source)};
+    FB_TRY(fb_onnx_read_tensor(reader, whole, graph, &constant, &name));
+    return fb_const_load(reader->context, constant, tensor, reader->err);
+}
+
+FbStatus fb_onnx_load_tensor(FbContext *context, const char *path, FbTensor *tensor, FbError *err)
+{
+    FbError local; /* the reader always has somewhere to write */
+    FbGraph *graph = NULL;
+    FbOnnxReader reader = {.context = context, .err = err == NULL ? &local : err, .folder = ".", .metadata_left = FB_ONNX_METADATA_MAX};
+    *tensor = (FbTensor){0};
+    FB_TRY(fb_source_open(context, path, &reader.source, err));
+    reader.scratch = fb_arena_create(context);
+    FbStatus status = reader.scratch == NULL ? fb_error_memory(context, err, "a tensor", 0) : fb_graph_create(context, NULL, &graph, err);
+    if (status == FB_OK) {
+        status = load_constant(&reader, graph, tensor);
+    }
+    if (status != FB_OK) {
+        status = fb_error_context(err, status, "%s", path);
+    }
+    for (size_t i = 0; i < reader.externals.count; i++) {
+        fb_source_release(reader.externals.items[i].source);
+    }
+    fb_array_free(context, &reader.externals);
+    fb_graph_free(graph);
+    fb_arena_free(reader.scratch);
+    fb_free(context, reader.window);
+    fb_source_release(reader.source);
+    return status;
+}
