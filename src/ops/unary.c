@@ -319,6 +319,13 @@ static FbStatus run_identity(const FbCall *call, FbError *err)
     return FB_OK;
 }
 
+/* A training_mode that is true, unless the ratio is 0 and nothing would be dropped. */
+static bool is_training(const FbTensor *ratio, const FbTensor *training)
+{
+    return fb_tensor_elements(training) == 1 && fb_tensor_int(training, 0) != 0 &&
+           (!ratio || fb_tensor_elements(ratio) != 1 || fb_tensor_number(ratio, 0) != 0);
+}
+
 static FbStatus infer_dropout(FbInfer *infer, FbError *err)
 {
     FB_TRY(fb_check_input_dtype(infer, 0, FB_MASK_FLOATS, err));
@@ -327,17 +334,18 @@ static FbStatus infer_dropout(FbInfer *infer, FbError *err)
         infer->outputs[1].shape = infer->inputs[0].shape;
         infer->outputs[1].dtype = infer->node->version < 10 ? infer->inputs[0].dtype : FB_DTYPE_BOOL;
     }
+    const FbTensor *training = fb_infer_has(infer, 2) ? fb_infer_value(infer, 2) : NULL;
+    const FbTensor *ratio = training && fb_infer_has(infer, 1) ? fb_infer_value(infer, 1) : NULL;
+    if (training && !infer->pending && is_training(ratio, training)) {
+        return fb_error_set(err, FB_ERR_UNSUPPORTED, "Dropout in training mode: models run in inference mode here");
+    }
     return FB_OK;
 }
 
-/* Inference: the input itself, the mask all ones. A training_mode that is true is refused unless the ratio is 0. */
+/* Inference: the input itself, the mask all ones. */
 static FbStatus run_dropout(const FbCall *call, FbError *err)
 {
-    const FbTensor *ratio = fb_call_input(call, 1), *training = fb_call_input(call, 2);
-    if (training && fb_tensor_elements(training) == 1 && fb_tensor_int(training, 0) != 0 &&
-        (!ratio || fb_tensor_elements(ratio) != 1 || fb_tensor_number(ratio, 0) != 0)) {
-        return fb_error_set(err, FB_ERR_UNSUPPORTED, "Dropout in training mode: models run in inference mode here");
-    }
+    (void)err;
     FbTensor *mask = fb_call_output(call, 1);
     if (mask) {
         FbWorkBlock ones;

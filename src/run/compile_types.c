@@ -104,6 +104,11 @@ static FbStatus given_types(FbCompile *compile, FbError *err)
             type->dtype = compile->parent->types[value->outer].dtype;
             type->shape = without_symbols(compile->parent->types[value->outer].shape);
         } else if (value->is_input) {
+            if (value->dtype == FB_DTYPE_NONE && value->type_raw.count > 0) {
+                char shown[160];
+                return fb_error_set(err, FB_ERR_UNSUPPORTED, "input '%s' is not a tensor: sequences, maps and optional values are not supported",
+                                    fb_escape(value->name, shown, sizeof shown));
+            }
             type->dtype = value->dtype;
             type->shape = value->shape;
         }
