@@ -27,7 +27,7 @@ static uint64_t weight_bytes(const FbGraph *graph)
 static FbStatus check_statistics(FbModel *model, const FbRecipe *recipe, const FbStatistics *statistics, FbError *err)
 {
     char hash[65];
-    if (!fb_recipe_needs_statistics(recipe)) {
+    if (!fb_recipe_needs_data(recipe)) {
         return FB_OK;
     }
     if (statistics == NULL) {
@@ -71,7 +71,7 @@ static FbStatus list_left(FbQuantizer *quantizer, FbError *err)
         const FbNode *node = graph->nodes[id];
         const FbRule *rule = quantizer->rule[id];
         const char *reason = quantizer->reason[id];
-        if (reason == NULL && rule == NULL && !fb_recipe_needs_statistics(quantizer->recipe)) {
+        if (reason == NULL && rule == NULL && !fb_recipe_needs_data(quantizer->recipe)) {
             reason = "no rule of the recipe covers it";
         }
         if (reason == NULL || !computes(graph, node)) {
@@ -121,7 +121,7 @@ static FbStatus apply(FbQuantizer *quantizer, FbError *err)
     }
     FB_TRY(raise_opset(quantizer->model, recipe, err));
     FB_TRY(fb_quantizer_match(quantizer, err));
-    if (fb_recipe_needs_statistics(recipe)) {
+    if (fb_recipe_needs_data(recipe)) {
         FB_TRY(fb_quantizer_static(quantizer, err));
     }
     FB_TRY(fb_quantizer_dynamic(quantizer, err));

@@ -382,14 +382,14 @@ FbStatus fb_recipe_preset(FbContext *context, const char *name, FbRecipe **recip
                         nearest != NULL ? "; did you mean '" : "", nearest != NULL ? nearest : "", nearest != NULL ? "'?" : "");
 }
 
-bool fb_recipe_needs_statistics(const FbRecipe *recipe)
+int fb_recipe_needs_data(const FbRecipe *recipe)
 {
     for (size_t i = 0; i < recipe->rule_count; i++) {
         if (recipe->rules[i].activations.kind == FB_ACTIVATION_STATIC) {
-            return true;
+            return 1;
         }
     }
-    return false;
+    return 0;
 }
 
 /* ---- single settings, edited in a copy of the document that is parsed anew ---- */

@@ -66,6 +66,6 @@ typedef struct FbPreset {
 extern const FbPreset fb_presets[];
 extern const size_t fb_preset_count;
 
-bool fb_recipe_needs_statistics(const FbRecipe *recipe);
+
 
 #endif

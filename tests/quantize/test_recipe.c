@@ -41,7 +41,7 @@ static void test_presets(void **state)
         FbRecipe *recipe = preset(fb_presets[i].name);
         assert_string_equal(recipe->name, fb_presets[i].name);
         assert_true(strlen(fb_presets[i].summary) > 20 && recipe->rule_count > 0);
-        assert_true(fb_recipe_needs_statistics(recipe) == (strcmp(recipe->name, "int8-static") == 0));
+        assert_true((fb_recipe_needs_data(recipe) == 1) == (strcmp(recipe->name, "int8-static") == 0));
         for (size_t r = 0; r < recipe->rule_count; r++) {
             assert_false(recipe->rules[r].required); /* a preset fits any model */
         }
