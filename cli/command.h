@@ -39,7 +39,7 @@ typedef struct CliOptions {
     uint64_t max_memory;
     double max_loss, percentile, max_seconds;
     const char *isa, *output, *preset, *recipe, *calibration, *statistics, *data, *evaluation, *baseline, *baseline_outputs;
-    const char *judged_output, *target, *calibrator, *activations, *layout, *selection, *preprocess, *save_inputs;
+    const char *judged_output, *target, *calibrator, *activations, *layout, *selection, *preprocess, *save_inputs, *save_outputs;
     CliList shapes, excluded, settings, merged;
 } CliOptions;
 

@@ -137,6 +137,9 @@ static int run(Cli *cli)
     if (options->save_inputs && cli_exists(options->save_inputs) && !options->force) {
         return cli_usage(cli, "%s: exists already; --force replaces it", cli_shown(options->save_inputs));
     }
+    if (options->save_outputs && cli_exists(options->save_outputs) && !options->force) {
+        return cli_usage(cli, "%s: exists already; --force replaces it", cli_shown(options->save_outputs));
+    }
     FbModel *model = NULL, *baseline = NULL;
     FbDataset *data = NULL;
     FbEvaluation evaluation;
@@ -155,6 +158,7 @@ static int run(Cli *cli)
                                     .output = options->judged_output,
                                     .max_loss = options->max_loss,
                                     .save_inputs = options->save_inputs,
+                                    .save_outputs = options->save_outputs,
                                     .overwrite = options->force};
         FbError err;
         exit_code = fb_evaluate(cli->context, model, data, &wanted, &evaluation, &err) == FB_OK ? print_all(cli, &evaluation) : cli_error(cli, &err);

@@ -43,6 +43,7 @@ const CliOption cli_options[] = {
     {"max-loss", 'm', "POINTS", "the gate: exit with 1 unless the loss is smaller (2 = two percentage points)", CLI_NUMBER, AT(max_loss),
      CLI_EVALUATE},
     {"output", 0, "NAME", "which output of the model is judged (default: the first)", CLI_TEXT, AT(judged_output), CLI_EVALUATE},
+    {"save-outputs", 0, "FILE", "write what the model answered (.npz); serves as --baseline-outputs of another run", CLI_TEXT, AT(save_outputs), CLI_EVALUATE},
     {"save-inputs", 0, "FILE", "write what the model saw (.npz), to compare with another runtime", CLI_TEXT, AT(save_inputs), CLI_EVALUATE},
     {"runs", 0, "N", "how many timed runs (default: one second, at least 7)", CLI_COUNT, AT(runs), CLI_BENCH},
     {"shape", 0, "NAME=DIMS", "size of an input, as in input=1x3x224x224; may be repeated", CLI_TEXTS, AT(shapes), CLI_BENCH},

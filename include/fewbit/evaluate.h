@@ -54,7 +54,8 @@ typedef struct FbEvaluateOptions {
     const char *output;           /* which output is judged; NULL: the first */
     double max_loss;              /* points; < 0: no gate */
     const char *save_inputs;      /* .npz to write what the model saw; NULL: none */
-    int overwrite;                /* save_inputs may replace a file */
+    int overwrite;                /* save_inputs and save_outputs may replace a file */
+    const char *save_outputs;     /* .npz to write what the model answered; NULL: none. Outputs after the judged one take another pass each. */
 } FbEvaluateOptions;
 
 /* One pass over the data: the baseline in float, the model with its Quants, on the same samples. On failure *evaluation is zeroed. */

@@ -7,18 +7,6 @@
 #include "data/npz_write.h"
 #include "tensor/tensor.h"
 
-/* (1, ...) stacks to (N, ...); anything else gets the sample axis in front: the two forms that reading understands. */
-static int stacked_shape(const FbTensor *tensor, size_t count, int64_t dims[FB_NPY_RANK_MAX])
-{
-    bool batch = tensor->rank > 0 && tensor->dims[0] == 1;
-    int rank = 0;
-    dims[rank++] = (int64_t)count;
-    for (int i = batch ? 1 : 0; i < tensor->rank; i++) {
-        dims[rank++] = tensor->dims[i];
-    }
-    return rank;
-}
-
 static FbStatus save_input(FbContext *context, FbDataset *data, FbNpzWriter *writer, size_t input, const char *name, FbError *err)
 {
     size_t count = fb_dataset_count(data);
@@ -34,7 +22,7 @@ static FbStatus save_input(FbContext *context, FbDataset *data, FbNpzWriter *wri
         FbShape shape = fb_tensor_shape(tensor);
         if (i == 0) {
             int64_t dims[FB_NPY_RANK_MAX];
-            int rank = stacked_shape(tensor, count, dims);
+            int rank = fb_stacked_shape(tensor, count, dims);
             first = shape;
             FB_TRY(fb_npz_begin(writer, name, tensor->dtype, rank, dims, err));
         } else if (!fb_shape_equal(&first, &shape)) {

@@ -272,3 +272,14 @@ void fb_npz_abandon(FbNpzWriter *w)
     fb_output_abandon(w->output);
     writer_free(w);
 }
+
+int fb_stacked_shape(const FbTensor *tensor, size_t count, int64_t dims[FB_NPY_RANK_MAX])
+{
+    bool batch = tensor->rank > 0 && tensor->dims[0] == 1;
+    int rank = 0;
+    dims[rank++] = (int64_t)count;
+    for (int i = batch ? 1 : 0; i < tensor->rank; i++) {
+        dims[rank++] = tensor->dims[i];
+    }
+    return rank;
+}

@@ -13,6 +13,9 @@ FbStatus fb_npz_begin(FbNpzWriter *writer, const char *name, FbDtype dtype, int 
 FbStatus fb_npz_write(FbNpzWriter *writer, const void *data, size_t bytes, FbError *err); /* C order, little-endian */
 /* Publishes; the writer is freed in any case. */
 FbStatus fb_npz_commit(FbNpzWriter *writer, FbError *err);
+/* The shape of `count` tensors like this one in one array: (1, ...) stacks to (N, ...), anything else gets the sample axis in front. These
+ * are the two forms that reading understands. Returns the rank. */
+int fb_stacked_shape(const FbTensor *tensor, size_t count, int64_t dims[FB_NPY_RANK_MAX]);
 void fb_npz_abandon(FbNpzWriter *writer); /* NULL is fine */
 
 #endif

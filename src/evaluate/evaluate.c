@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "data/arrays.h"
+#include "data/npz_write.h"
 #include "evaluate/tally.h"
 #include "tensor/tensor.h"
 
@@ -22,6 +23,8 @@ typedef struct Evaluator {
     FbTensor *outputs, *raw, *aligned, *fed; /* raw: the baseline's own order; aligned: the model's */
     void **rows;              /* buffers of stored rows */
     double model_seconds, baseline_seconds;
+    FbNpzWriter *saved;       /* of --save-outputs */
+    FbShape saved_shape;
     FbTally tally;
 } Evaluator;
 
@@ -152,6 +155,41 @@ static FbStatus check_inputs(const Evaluator *e, const FbSample *sample, FbError
     return FB_OK;
 }
 
+/* Row `index` of an output; row 0 begins the array. */
+static FbStatus save_row(Evaluator *e, size_t output, size_t index, size_t count, const char *sample, FbError *err)
+{
+    const FbTensor *tensor = &e->outputs[output];
+    FbShape shape = fb_tensor_shape(tensor);
+    if (index == 0) {
+        int64_t dims[FB_NPY_RANK_MAX];
+        int rank = fb_stacked_shape(tensor, count, dims);
+        e->saved_shape = shape;
+        FB_TRY(fb_npz_begin(e->saved, e->names[output], tensor->dtype, rank, dims, err));
+    } else if (!fb_shape_equal(&e->saved_shape, &shape)) {
+        return fb_error_set(err, FB_ERR_UNSUPPORTED, "sample '%s' gives output '%s' another shape than the first: they do not fit one array", sample,
+                            e->names[output]);
+    }
+    return fb_npz_write(e->saved, tensor->data, tensor->bytes, err);
+}
+
+/* An archive takes one array after the other, so outputs beside the judged one are computed again. */
+static FbStatus save_others(Evaluator *e, FbDataset *data, FbError *err)
+{
+    size_t count = fb_dataset_count(data);
+    for (size_t k = 0; k < e->output_count; k++) {
+        for (size_t i = 0; k != e->tally.judged && i < count; i++) {
+            FbSample sample;
+            FB_TRY(fb_check_cancel(e->context, err));
+            FB_TRY(fb_dataset_read(data, i, &sample, err));
+            FB_TRY(fb_session_run(e->model_session, sample.inputs, sample.input_count, e->outputs, e->output_count, err));
+            FB_TRY(save_row(e, k, i, count, sample.name, err));
+        }
+    }
+    FbNpzWriter *writer = e->saved;
+    e->saved = NULL;
+    return fb_npz_commit(writer, err);
+}
+
 static FbStatus run_sample(Evaluator *e, FbDataset *data, size_t index, FbError *err)
 {
     FbSample sample;
@@ -160,6 +198,9 @@ static FbStatus run_sample(Evaluator *e, FbDataset *data, size_t index, FbError 
     double start = fb_clock_seconds();
     FB_TRY(fb_session_run(e->model_session, sample.inputs, sample.input_count, e->outputs, e->output_count, err));
     e->model_seconds += fb_clock_seconds() - start;
+    if (e->saved != NULL) {
+        FB_TRY(save_row(e, e->tally.judged, index, fb_dataset_count(data), sample.name, err));
+    }
     if (e->baseline_session != NULL) {
         size_t count = fb_model_input_count(e->baseline);
         for (size_t i = 0; i < count; i++) {
@@ -215,6 +256,9 @@ static FbStatus prepare(Evaluator *e, FbDataset *data, const FbEvaluateOptions *
         return fb_error_set(err, FB_ERR_ARGUMENT, "a gate on the loss needs a baseline");
     }
     FB_TRY(fb_session_create(e->context, e->model, &simulated, &e->model_session, err));
+    if (options->save_outputs != NULL) {
+        FB_TRY(fb_npz_create(e->context, options->save_outputs, options->overwrite != 0, &e->saved, err));
+    }
     return fb_tally_init(&e->tally, e->context, e->names, e->output_count, judged, err);
 }
 
@@ -245,6 +289,7 @@ FbStatus fb_evaluate(FbContext *context, const FbModel *model, FbDataset *data, 
         status = fb_dataset_save(context, model, data, options->save_inputs, options->overwrite, err);
     }
     status = status == FB_OK ? run_all(&e, data, err) : status;
+    status = status == FB_OK && e.saved != NULL ? save_others(&e, data, err) : status;
     if (status == FB_OK) {
         bool has_baseline = e.baseline_session != NULL || e.stored != NULL;
         evaluation->baseline_seconds = e.baseline_seconds;
@@ -257,6 +302,7 @@ FbStatus fb_evaluate(FbContext *context, const FbModel *model, FbDataset *data, 
         memset(evaluation, 0, sizeof *evaluation);
         fb_arena_free(kept);
     }
+    fb_npz_abandon(e.saved);
     fb_tally_reset(&e.tally);
     fb_session_free(e.model_session);
     fb_session_free(e.baseline_session);

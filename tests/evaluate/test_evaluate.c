@@ -205,6 +205,30 @@ static void save_inputs(void **state)
     tear_down(&s);
 }
 
+/* The float model's saved outputs serve as the baseline: the same figures as with the model itself. */
+static void save_outputs(void **state)
+{
+    (void)state;
+    Setup s;
+    FbError err = {0};
+    FbEvaluation e;
+    char path[64];
+    set_up(&s);
+    snprintf(path, sizeof path, "test_evaluate_out_%d.npz", (int)getpid());
+    FbEvaluateOptions options = {.struct_bytes = sizeof options, .max_loss = -1, .save_outputs = path, .output = "hidden"};
+    assert_ok(fb_evaluate(s.context, s.baseline, s.data, &options, &e, &err));
+    fb_evaluation_free(s.context, &e);
+    options = (FbEvaluateOptions){.struct_bytes = sizeof options, .max_loss = -1, .baseline_outputs = path};
+    assert_ok(fb_evaluate(s.context, s.model, s.data, &options, &e, &err));
+    compare_expected(&e);
+    fb_evaluation_free(s.context, &e);
+    assert_ok(fb_evaluate(s.context, s.baseline, s.data, &options, &e, &err));
+    assert_true(isinf(e.outputs[0].sqnr_db) && isinf(e.outputs[1].sqnr_db));
+    fb_evaluation_free(s.context, &e);
+    remove(path);
+    tear_down(&s);
+}
+
 typedef struct Given {
     float values[12];
     FbTensor tensor;
@@ -244,7 +268,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(against_runtime),         cmocka_unit_test(stored_outputs), cmocka_unit_test(float_against_itself),
-        cmocka_unit_test(other_output_and_faults), cmocka_unit_test(save_inputs),    cmocka_unit_test(nan_in_a_sample),
+        cmocka_unit_test(other_output_and_faults), cmocka_unit_test(save_inputs),    cmocka_unit_test(save_outputs), cmocka_unit_test(nan_in_a_sample),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
