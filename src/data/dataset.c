@@ -97,7 +97,9 @@ static FbStatus open_kind(FbDataset *d, const char *preprocess, FbError *err)
     if (kind != FB_FILE_FOLDER) {
         return fb_error_set(err, FB_ERR_FORMAT, "%s: neither a file nor a folder", d->folder);
     }
-    return fb_dataset_open_pictures(d, preprocess, err);
+    bool onnx = false;
+    FB_TRY(fb_dataset_open_onnx(d, &onnx, err));
+    return onnx ? FB_OK : fb_dataset_open_pictures(d, preprocess, err);
 }
 
 FbStatus fb_dataset_open_ports(FbContext *context, const FbPort *ports, size_t port_count, const char *path, const char *preprocess,

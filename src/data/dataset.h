@@ -42,6 +42,8 @@ FbStatus fb_dataset_open_ports(FbContext *context, const FbPort *ports, size_t p
 FbStatus fb_dataset_open_arrays(FbDataset *dataset, FbError *err);
 FbStatus fb_dataset_open_pictures(FbDataset *dataset, const char *preprocess, FbError *err);
 FbStatus fb_dataset_open_jsonl(FbDataset *dataset, FbError *err);
+/* *found: the folder, or its sub-folders, are ONNX test_data_set folders; if not the data set is unchanged. */
+FbStatus fb_dataset_open_onnx(FbDataset *dataset, bool *found, FbError *err);
 
 /* Gives slot `index` a type and shape and room for it. */
 FbStatus fb_dataset_shape_input(FbDataset *dataset, size_t index, FbDtype dtype, int rank, const int64_t *dims, FbError *err);

@@ -286,6 +286,63 @@ static void jsonl(void **state)
     fb_context_free(context);
 }
 
+/* A TensorProto by hand: dims 2 and 3 (field 1), FLOAT (field 2 = 1), raw_data (field 9). */
+static void write_tensor(const char *name, const float values[6])
+{
+    uint8_t bytes[32] = {0x08, 2, 0x08, 3, 0x10, 1, 0x4a, 24};
+    memcpy(bytes + 8, values, 24);
+    FILE *f = fopen(inside(name), "wb");
+    assert_non_null(f);
+    assert_int_equal(fwrite(bytes, 1, 32, f), 32);
+    fclose(f);
+}
+
+static void onnx_folders(void **state)
+{
+    (void)state;
+    const FbPort port = {"x", FB_DTYPE_F32, 2, {2, 3}}, wrong = {"x", FB_DTYPE_S32, 2, {2, 3}}, shape = {"x", FB_DTYPE_F32, 2, {3, 3}};
+    FbContext *context = test_context();
+    FbError err = {0};
+    FbDataset *d = NULL;
+    FbSample s;
+    const float zero[6] = {0, 1, 2, 3, 4, 5}, one[6] = {9, 8, 7, 6, 5, 4};
+    make_folder();
+    assert_int_equal(mkdir(inside("m_test_data_set_1"), 0700), 0);
+    assert_int_equal(mkdir(inside("m_test_data_set_0"), 0700), 0);
+    write_tensor("m_test_data_set_0/input_0.pb", zero);
+    write_tensor("m_test_data_set_0/output_0.pb", one);
+    write_tensor("m_test_data_set_1/input_0.pb", one);
+    assert_ok(open_data(context, &port, 1, folder, NULL, &d, &err));
+    assert_int_equal(fb_dataset_count(d), 2);
+    assert_ok(fb_dataset_read(d, 0, &s, &err));
+    assert_string_equal(s.name, "m_test_data_set_0");
+    assert_memory_equal(s.inputs[0].data, zero, sizeof zero);
+    assert_int_equal(s.target_count, 1);
+    assert_memory_equal(s.targets[0].data, one, sizeof one);
+    assert_ok(fb_dataset_read(d, 1, &s, &err));
+    assert_memory_equal(s.inputs[0].data, one, sizeof one);
+    assert_int_equal(s.target_count, 0);
+    fb_dataset_free(d);
+    assert_ok(open_data(context, &port, 1, inside("m_test_data_set_1"), NULL, &d, &err));
+    assert_int_equal(fb_dataset_count(d), 1);
+    fb_dataset_free(d);
+    assert_ok(open_data(context, &wrong, 1, folder, NULL, &d, &err));
+    assert_int_equal(fb_dataset_read(d, 0, &s, &err), FB_ERR_FORMAT);
+    fb_dataset_free(d);
+    assert_ok(open_data(context, &shape, 1, folder, NULL, &d, &err));
+    assert_int_equal(fb_dataset_read(d, 0, &s, &err), FB_ERR_ARGUMENT);
+    fb_dataset_free(d);
+    FILE *f = fopen(inside("m_test_data_set_0/input_0.pb"), "wb");
+    fputs("\x08\x02garbage", f);
+    fclose(f);
+    assert_ok(open_data(context, &port, 1, folder, NULL, &d, &err));
+    assert_int_equal(fb_dataset_read(d, 0, &s, &err), FB_ERR_FORMAT);
+    fb_dataset_free(d);
+    remove_folder();
+    assert_int_equal(fb_context_memory_now(context), 0);
+    fb_context_free(context);
+}
+
 static FbStatus give_sample(void *user, size_t index, FbSample *sample, FbError *err)
 {
     (void)err;
@@ -338,7 +395,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(npz),     cmocka_unit_test(npy),   cmocka_unit_test(conversions), cmocka_unit_test(pictures_with_labels),
-        cmocka_unit_test(classes_by_folder), cmocka_unit_test(jsonl), cmocka_unit_test(callback),    cmocka_unit_test(not_data),
+        cmocka_unit_test(classes_by_folder), cmocka_unit_test(jsonl), cmocka_unit_test(onnx_folders), cmocka_unit_test(callback),    cmocka_unit_test(not_data),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
