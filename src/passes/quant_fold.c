@@ -174,11 +174,15 @@ static bool encoding_of(const FbConst *codes, const QuantParams *params, FbEncod
     if (encoding->code == NULL || codes->dtype == FB_DTYPE_F16 || codes->dtype == FB_DTYPE_BF16) {
         return false;
     }
-    if (params->zero != NULL && (params->zero->dtype != codes->dtype || !fb_shape_equal(&params->zero->shape, &params->scale->shape))) {
+    if (params->zero != NULL && params->zero->dtype != codes->dtype) {
         return false;
     }
+    /* One scale of rank 0 or 1 stands for the whole tensor; ONNX Runtime writes biases with scale [1] and zero point []. */
     if (scales == 1 && params->scale->shape.rank <= 1 && params->block_size == 0) {
-        return true;
+        return params->zero == NULL || (fb_shape_elements(&params->zero->shape) == 1 && params->zero->shape.rank <= 1);
+    }
+    if (params->zero != NULL && !fb_shape_equal(&params->zero->shape, &params->scale->shape)) {
+        return false;
     }
     if (axis < 0 || axis >= shape->rank || params->block_size < 0) {
         return false;

@@ -4,6 +4,7 @@
 
 #include "fb_onnx.pb.h"
 #include "graph/model.h"
+#include "io/onnx/onnx.h"
 #include "io/onnx/onnx_reader.h"
 
 /* Which operator-set versions hold where nodes are read. */
@@ -33,16 +34,7 @@ FbStatus fb_onnx_add_value(FbOnnxReader *reader, FbGraph *graph, const char *nam
 FbStatus fb_onnx_read_opset(FbOnnxReader *reader, FbOnnxSpan span, FbArena *arena, FbOpset *opset);
 FbStatus fb_onnx_read_function(FbOnnxReader *reader, FbOnnxSpan span, FbModel *model, FbFunction *function);
 
-/* What a file that is not ONNX seems to be, with advice; NULL when nothing is recognised. */
-const char *fb_onnx_sniff(const uint8_t *bytes, size_t count);
-
 /* The second phase: every used value is defined, no cycles, no recursive functions. */
 FbStatus fb_onnx_check_model(FbModel *model, FbError *err);
-
-/* A file that is one TensorProto (test_data_set folders); tensor->data is fb_alloc'ed. External data must lie beneath the working folder. */
-FbStatus fb_onnx_load_tensor(FbContext *context, const char *path, FbTensor *tensor, FbError *err);
-
-/* Loading with a say about folding; fb_model_load folds. */
-FbStatus fb_onnx_load(FbContext *context, const char *path, bool fold, FbModel **model, FbError *err);
 
 #endif

@@ -59,10 +59,10 @@ static FbStatus read_opsets(FbOnnxReader *reader, const FbOnnxSpans *spans, FbMo
             model->opsets[model->opset_count++] = opset;
         }
     }
-    if (fb_model_opset(model, "") == 0 && model->ir_version < 3) {
-        FB_TRY(fb_model_set_opset(model, "", 1, reader->err)); /* files of that time had no list */
+    if (model->opset_count == 0 && model->ir_version < 3) {
+        return fb_model_set_opset(model, "", 1, reader->err); /* files of that time had no list */
     }
-    return FB_OK;
+    return model->opset_count > 0 ? FB_OK : fb_error_set(reader->err, FB_ERR_FORMAT, "no operator set is imported (a truncated file?)");
 }
 
 static FbStatus read_properties(FbOnnxReader *reader, const FbOnnxSpans *spans, FbModel *model)
@@ -247,17 +247,17 @@ static FbStatus load_source(FbOnnxReader *reader, const char *path, FbModel *mod
     return status;
 }
 
-FbStatus fb_onnx_load(FbContext *context, const char *path, bool fold, FbModel **out, FbError *err)
+FbStatus fb_onnx_load_source(FbContext *context, FbSource *source, const char *path, bool fold, FbModel **out, FbError *err)
 {
     FbModel *model = NULL;
     FbError local; /* the reader always has somewhere to write */
     *out = NULL;
     FbOnnxReader reader = {.context = context,
+                           .source = source,
                            .err = err == NULL ? &local : err,
                            .metadata_left = FB_ONNX_METADATA_MAX,
                            .nodes_left = FB_ONNX_NODES_MAX,
                            .values_left = FB_ONNX_VALUES_MAX};
-    FB_TRY(fb_source_open(context, path, &reader.source, err));
     FbStatus status = fb_model_create(context, &model, err);
     if (status == FB_OK) {
         status = load_source(&reader, path, model);
@@ -265,7 +265,6 @@ FbStatus fb_onnx_load(FbContext *context, const char *path, bool fold, FbModel *
     if (status == FB_OK && fold) {
         status = fb_graph_fold_quants(model->graph, err);
     }
-    fb_source_release(reader.source);
     if (status != FB_OK) {
         fb_model_free(model);
         return status;
@@ -276,5 +275,10 @@ FbStatus fb_onnx_load(FbContext *context, const char *path, bool fold, FbModel *
 
 FbStatus fb_model_load(FbContext *context, const char *path, FbModel **model, FbError *err)
 {
-    return fb_onnx_load(context, path, true, model, err);
+    FbSource *source;
+    *model = NULL;
+    FB_TRY(fb_source_open(context, path, &source, err));
+    FbStatus status = fb_onnx_load_source(context, source, path, true, model, err);
+    fb_source_release(source);
+    return status;
 }

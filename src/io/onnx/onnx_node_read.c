@@ -218,11 +218,12 @@ FbStatus fb_onnx_read_node(const FbOnnxScope *scope, FbOnnxSpan span, FbGraph *g
         scan.domain = "";
     }
     FbStatus status = build_node(scope, span, graph, &scan);
-    if (status != FB_OK) {
+    if (status != FB_OK && !scope->reader->located) {
+        scope->reader->located = true; /* the innermost node is enough */
         char name[80];
         char op_type[64];
         return fb_error_context(scope->reader->err, status, "node '%s' (%s)", fb_escape(scan.name, name, sizeof name),
                                 fb_escape(scan.op_type, op_type, sizeof op_type));
     }
-    return FB_OK;
+    return status;
 }

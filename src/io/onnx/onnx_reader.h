@@ -35,6 +35,7 @@ typedef struct FbOnnxReader {
     uint64_t metadata_left;
     size_t nodes_left, values_left;
     int depth;
+    bool located;               /* the error names a node already */
     FbStatus broken;            /* a read that failed: its status, so that it is not taken for bad bytes */
     FB_ARRAY(FbOnnxExternal) externals;
 } FbOnnxReader;

@@ -1,7 +1,7 @@
 /* What a file that is not ONNX seems to be, by its first bytes. */
 #include <string.h>
 
-#include "io/onnx/onnx_load.h"
+#include "io/onnx/onnx.h"
 
 typedef struct Signature {
     size_t offset;
