@@ -4,7 +4,7 @@
 
 #include "base/array.h"
 #include "data/dataset.h"
-#include "io/onnx/onnx_load.h"
+#include "io/onnx/onnx.h"
 
 enum { TARGETS_MAX = 1024 };
 

@@ -10,7 +10,7 @@
 #include "base/arena.h"
 #include "compare.h"
 #include "fewbit/fewbit.h"
-#include "io/onnx/onnx_load.h"
+#include "io/onnx/onnx.h"
 #include "ops/op.h"
 #include "run/plan.h"
 
