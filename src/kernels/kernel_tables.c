@@ -2,9 +2,12 @@
 #include "kernels/binary.h"
 #include "kernels/depthwise_f32.h"
 #include "kernels/functions.h"
+#include "kernels/norm_f32.h"
+#include "kernels/pool_f32.h"
 #include "kernels/reduce.h"
 #include "kernels/round_grid.h"
 #include "kernels/scan.h"
+#include "kernels/softmax_f32.h"
 
 #define FB_KERNEL_TABLE(Type, name)                                                          \
     extern const Type name##_avx512, name##_avx2, name##_scalar;                             \
@@ -23,6 +26,9 @@ FB_KERNEL_TABLE(FbUnaryF32Kernel, fb_unary_f32)
 FB_KERNEL_TABLE(FbBinaryF32Kernel, fb_binary_f32)
 FB_KERNEL_TABLE(FbReduceF32Kernel, fb_reduce_f32)
 FB_KERNEL_TABLE(FbDepthwiseF32Kernel, fb_depthwise_f32)
+FB_KERNEL_TABLE(FbPoolF32Kernel, fb_pool_f32)
+FB_KERNEL_TABLE(FbSoftmaxF32Kernel, fb_softmax_f32)
+FB_KERNEL_TABLE(FbNormF32Kernel, fb_norm_f32)
 FB_KERNEL_TABLE(FbScanF32Kernel, fb_scan_f32)
 FB_KERNEL_TABLE(FbGridF32Kernel, fb_grid_f32)
 
@@ -32,3 +38,6 @@ const FbReduceF32Kernel *fb_reduce_f32_pick(unsigned cpu) { return fb_reduce_f32
 const FbScanF32Kernel *fb_scan_f32_pick(unsigned cpu) { return fb_scan_f32_first(cpu); }
 const FbGridF32Kernel *fb_grid_f32_pick(unsigned cpu) { return fb_grid_f32_first(cpu); }
 const FbDepthwiseF32Kernel *fb_depthwise_f32_pick(unsigned cpu) { return fb_depthwise_f32_first(cpu); }
+const FbPoolF32Kernel *fb_pool_f32_pick(unsigned cpu) { return fb_pool_f32_first(cpu); }
+const FbSoftmaxF32Kernel *fb_softmax_f32_pick(unsigned cpu) { return fb_softmax_f32_first(cpu); }
+const FbNormF32Kernel *fb_norm_f32_pick(unsigned cpu) { return fb_norm_f32_first(cpu); }

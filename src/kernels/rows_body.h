@@ -2,6 +2,10 @@
 #include "kernels/binary_body.h"
 #include "kernels/depthwise_f32_body.h"
 #include "kernels/functions_body.h"
+#include "kernels/pool_f32_body.h"
 #include "kernels/reduce_body.h"
 #include "kernels/round_grid_body.h"
 #include "kernels/scan_body.h"
+/* These use the reductions. */
+#include "kernels/norm_f32_body.h"
+#include "kernels/softmax_f32_body.h"

@@ -14,9 +14,14 @@ extern const FbOpFamily fb_ops_integer_conv;
 extern const FbOpFamily fb_ops_integer_matmul;
 extern const FbOpFamily fb_ops_join;
 extern const FbOpFamily fb_ops_matmul;
+extern const FbOpFamily fb_ops_norm_batch;
+extern const FbOpFamily fb_ops_norm_layer;
+extern const FbOpFamily fb_ops_norm_other;
 extern const FbOpFamily fb_ops_pad;
 extern const FbOpFamily fb_ops_quant;
 extern const FbOpFamily fb_ops_random;
+extern const FbOpFamily fb_ops_pool;
+extern const FbOpFamily fb_ops_pool_global;
 extern const FbOpFamily fb_ops_recurrent;
 extern const FbOpFamily fb_ops_reduce;
 extern const FbOpFamily fb_ops_repeat;
@@ -27,6 +32,7 @@ extern const FbOpFamily fb_ops_scatter;
 extern const FbOpFamily fb_ops_search;
 extern const FbOpFamily fb_ops_signal_window;
 extern const FbOpFamily fb_ops_slice;
+extern const FbOpFamily fb_ops_softmax;
 extern const FbOpFamily fb_ops_transpose;
 extern const FbOpFamily fb_ops_unary;
 
@@ -44,9 +50,14 @@ const FbOpFamily *const fb_op_families[] = {
     &fb_ops_integer_matmul,
     &fb_ops_join,
     &fb_ops_matmul,
+    &fb_ops_norm_batch,
+    &fb_ops_norm_layer,
+    &fb_ops_norm_other,
     &fb_ops_pad,
     &fb_ops_quant,
     &fb_ops_random,
+    &fb_ops_pool,
+    &fb_ops_pool_global,
     &fb_ops_recurrent,
     &fb_ops_reduce,
     &fb_ops_repeat,
@@ -57,6 +68,7 @@ const FbOpFamily *const fb_op_families[] = {
     &fb_ops_search,
     &fb_ops_signal_window,
     &fb_ops_slice,
+    &fb_ops_softmax,
     &fb_ops_transpose,
     &fb_ops_unary,
 };

@@ -3,16 +3,24 @@
 #define FB_TESTS_EMULATED_H
 
 #include "kernels/binary.h"
+#include "kernels/depthwise_f32.h"
 #include "kernels/functions.h"
+#include "kernels/norm_f32.h"
+#include "kernels/pool_f32.h"
 #include "kernels/product_f32.h"
 #include "kernels/reduce.h"
 #include "kernels/round_grid.h"
 #include "kernels/scan.h"
+#include "kernels/softmax_f32.h"
 
 extern const FbUnaryF32Kernel fb_unary_f32_emulated;
 extern const FbBinaryF32Kernel fb_binary_f32_emulated;
 extern const FbReduceF32Kernel fb_reduce_f32_emulated;
 extern const FbProductF32Kernel fb_product_f32_emulated;
+extern const FbDepthwiseF32Kernel fb_depthwise_f32_emulated;
+extern const FbNormF32Kernel fb_norm_f32_emulated;
+extern const FbPoolF32Kernel fb_pool_f32_emulated;
+extern const FbSoftmaxF32Kernel fb_softmax_f32_emulated;
 extern const FbScanF32Kernel fb_scan_f32_emulated;
 extern const FbGridF32Kernel fb_grid_f32_emulated;
 
