@@ -18,10 +18,10 @@ extern const FbOpFamily fb_ops_norm_batch;
 extern const FbOpFamily fb_ops_norm_layer;
 extern const FbOpFamily fb_ops_norm_other;
 extern const FbOpFamily fb_ops_pad;
-extern const FbOpFamily fb_ops_quant;
-extern const FbOpFamily fb_ops_random;
 extern const FbOpFamily fb_ops_pool;
 extern const FbOpFamily fb_ops_pool_global;
+extern const FbOpFamily fb_ops_quant;
+extern const FbOpFamily fb_ops_random;
 extern const FbOpFamily fb_ops_recurrent;
 extern const FbOpFamily fb_ops_reduce;
 extern const FbOpFamily fb_ops_repeat;
@@ -54,10 +54,10 @@ const FbOpFamily *const fb_op_families[] = {
     &fb_ops_norm_layer,
     &fb_ops_norm_other,
     &fb_ops_pad,
-    &fb_ops_quant,
-    &fb_ops_random,
     &fb_ops_pool,
     &fb_ops_pool_global,
+    &fb_ops_quant,
+    &fb_ops_random,
     &fb_ops_recurrent,
     &fb_ops_reduce,
     &fb_ops_repeat,
