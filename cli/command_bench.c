@@ -56,6 +56,10 @@ static void release(Bench *bench)
 static int run_once(Cli *cli, Bench *bench, double *ms)
 {
     FbError err;
+    int stopped = cli_stopped(cli);
+    if (stopped) {
+        return stopped;
+    }
     double begin = cli_seconds();
     FbStatus status = fb_session_run(bench->session, bench->inputs.tensors, bench->inputs.count, bench->outputs, bench->output_count, &err);
     *ms = 1e3 * (cli_seconds() - begin);

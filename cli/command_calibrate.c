@@ -36,13 +36,13 @@ static int run(Cli *cli)
     if (!options->data && !options->merged.count) {
         return cli_usage(cli, "name the samples: --data FOLDER, or statistics to add up: --merge FILE --merge FILE");
     }
-    if (cli_exists(options->output) && !options->force) {
-        return cli_usage(cli, "%s: exists already; --force replaces it", cli_shown(options->output));
-    }
     double begin = cli_seconds();
     FbModel *model = NULL;
     FbStatistics *statistics = NULL;
-    int exit_code = cli_load_model(cli, cli->operands[0], &model);
+    int exit_code = cli_check_output(cli, options->output, options->force);
+    if (!exit_code) {
+        exit_code = cli_load_model(cli, cli->operands[0], &model);
+    }
     if (!exit_code && options->data) {
         exit_code = cli_collect(cli, model, options->data, &statistics);
     }

@@ -134,17 +134,17 @@ static int run(Cli *cli)
     if (options->max_loss >= 0 && !options->baseline && !options->baseline_outputs) {
         return cli_usage(cli, "--max-loss compares with a float model: add --baseline MODEL");
     }
-    if (options->save_inputs && cli_exists(options->save_inputs) && !options->force) {
-        return cli_usage(cli, "%s: exists already; --force replaces it", cli_shown(options->save_inputs));
-    }
-    if (options->save_outputs && cli_exists(options->save_outputs) && !options->force) {
-        return cli_usage(cli, "%s: exists already; --force replaces it", cli_shown(options->save_outputs));
-    }
     FbModel *model = NULL, *baseline = NULL;
     FbDataset *data = NULL;
     FbEvaluation evaluation;
     memset(&evaluation, 0, sizeof evaluation);
-    int exit_code = cli_load_model(cli, cli->operands[0], &model);
+    int exit_code = options->save_inputs ? cli_check_output(cli, options->save_inputs, options->force) : 0;
+    if (!exit_code && options->save_outputs) {
+        exit_code = cli_check_output(cli, options->save_outputs, options->force);
+    }
+    if (!exit_code) {
+        exit_code = cli_load_model(cli, cli->operands[0], &model);
+    }
     if (!exit_code && options->baseline) {
         exit_code = cli_load_model(cli, options->baseline, &baseline);
     }

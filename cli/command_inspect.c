@@ -6,6 +6,8 @@
 #include "console.h"
 #include "model_input.h"
 
+enum { WEIGHTS_SHOWN = 12 };
+
 static const char *text_of(const json_t *object, const char *key)
 {
     const char *text = json_string_value(json_object_get(object, key));
@@ -82,36 +84,105 @@ static int print_operators(Cli *cli, const json_t *document)
     return exit_code;
 }
 
-/* Weights, the largest kinds first: one row per encoding; with CSV one row per weight. */
-static int print_weights(Cli *cli, const json_t *document)
+typedef struct Weight {
+    const json_t *json;
+    uint64_t bytes;
+    size_t index;
+} Weight;
+
+static int by_bytes(const void *left, const void *right)
+{
+    const Weight *a = left, *b = right;
+    return a->bytes != b->bytes ? (a->bytes < b->bytes ? 1 : -1) : a->index < b->index ? -1 : 1;
+}
+
+/* How many weights and bytes each encoding has. */
+static int print_encodings(Cli *cli, const Weight *weights, size_t count)
+{
+    static const FbColumn columns[] = {{"encoding", 0}, {"weights", 1}, {"bytes", 1}};
+    FbTable *table = NULL;
+    FbError err;
+    if (fb_table_create(cli->context, columns, 3, &table, &err) != FB_OK) {
+        return cli_error(cli, &err);
+    }
+    for (size_t i = 0; i < count; i++) {
+        const char *encoding = text_of(weights[i].json, "encoding");
+        uint64_t number = 0, bytes = 0;
+        int seen = 0;
+        for (size_t j = 0; j < count && !seen; j++) {
+            if (strcmp(encoding, text_of(weights[j].json, "encoding")) == 0) {
+                seen = j < i;
+                number++;
+                bytes += weights[j].bytes;
+            }
+        }
+        if (!seen) {
+            fb_table_add(table, (const char *const[]){encoding, cli_grouped(number), cli_grouped(bytes)});
+        }
+    }
+    int exit_code = cli_table(cli, table, "encodings of the weights", 0);
+    fb_table_free(table);
+    return exit_code;
+}
+
+/* The largest weights; with CSV all of them, in the order of the file. */
+static int print_weight_rows(Cli *cli, const Weight *weights, size_t count)
 {
     static const FbColumn columns[] = {{"weight", 0}, {"shape", 0}, {"encoding", 0}, {"bytes", 1}};
+    char title[96];
+    int all = cli->options.format == CLI_FORMAT_CSV;
+    size_t shown = all || count < WEIGHTS_SHOWN ? count : WEIGHTS_SHOWN;
     FbTable *table = NULL;
     FbError err;
     if (fb_table_create(cli->context, columns, 4, &table, &err) != FB_OK) {
         return cli_error(cli, &err);
     }
-    size_t i, j;
-    json_t *weight, *dim;
-    json_array_foreach(json_object_get(document, "weights"), i, weight)
-    {
+    for (size_t i = 0; i < shown; i++) {
         int64_t dims[FB_RANK_MAX];
         int rank = 0;
         char shape[128], bytes[32];
-        json_array_foreach(json_object_get(weight, "shape"), j, dim)
+        size_t j;
+        json_t *dim;
+        json_array_foreach(json_object_get(weights[i].json, "shape"), j, dim)
         {
             if (rank < FB_RANK_MAX) {
                 dims[rank++] = json_integer_value(dim);
             }
         }
         shape_text(dims, rank, shape, sizeof shape);
-        snprintf(bytes, sizeof bytes, "%lld", (long long)json_integer_value(json_object_get(weight, "bytes")));
-        fb_table_add(table, (const char *const[]){text_of(weight, "name"), shape, text_of(weight, "encoding"),
-                                                  cli->options.format == CLI_FORMAT_CSV ? bytes
-                                                                                         : cli_grouped((uint64_t)strtoull(bytes, NULL, 10))});
+        snprintf(bytes, sizeof bytes, "%llu", (unsigned long long)weights[i].bytes);
+        fb_table_add(table, (const char *const[]){text_of(weights[i].json, "name"), shape, text_of(weights[i].json, "encoding"),
+                                                  all ? bytes : cli_grouped(weights[i].bytes)});
     }
-    int exit_code = cli_table(cli, table, "weights", 1);
+    if (shown < count) {
+        snprintf(title, sizeof title, "weights (%zu largest of %zu; --format csv lists all)", shown, count);
+    } else {
+        snprintf(title, sizeof title, "weights");
+    }
+    int exit_code = cli_table(cli, table, title, 1);
     fb_table_free(table);
+    return exit_code;
+}
+
+static int print_weights(Cli *cli, const json_t *document)
+{
+    json_t *list = json_object_get(document, "weights"), *weight;
+    size_t count = json_array_size(list), i;
+    Weight *weights = calloc(count + 1, sizeof *weights);
+    if (!weights) {
+        FbError err = {FB_ERR_NO_MEMORY, "out of memory: a table"};
+        return cli_error(cli, &err);
+    }
+    json_array_foreach(list, i, weight)
+    {
+        weights[i] = (Weight){weight, (uint64_t)json_integer_value(json_object_get(weight, "bytes")), i};
+    }
+    if (cli->options.format != CLI_FORMAT_CSV) {
+        qsort(weights, count, sizeof *weights, by_bytes);
+    }
+    int exit_code = print_encodings(cli, weights, count);
+    exit_code = exit_code ? exit_code : print_weight_rows(cli, weights, count);
+    free(weights);
     return exit_code;
 }
 

@@ -49,8 +49,8 @@ static int run(Cli *cli)
         }
     }
     const char *near = fb_suggest(cli->operands[0], names, KIND_COUNT);
-    return cli_usage(cli, "cannot list '%s'; %s%s", cli_shown(cli->operands[0]), near ? "did you mean " : "known: presets, methods, formats, operators, metrics, encodings",
-                     near ? near : "");
+    return cli_usage(cli, "cannot list '%s'; %s%s%s", cli_shown(cli->operands[0]),
+                     near ? "did you mean '" : "known: presets, methods, formats, operators, metrics, encodings", near ? near : "", near ? "'?" : "");
 }
 
 static const char *const examples[] = {"fewbit list presets", "the recipes that quantize knows by name", "fewbit list operators",

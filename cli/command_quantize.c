@@ -147,10 +147,7 @@ static int choose_output(Cli *cli, Job *job)
     if (cli_same_file(job->output, input)) {
         return cli_usage(cli, "%s: the output would replace the model that is being read; choose another name with -o", cli_shown(job->output));
     }
-    if (cli_exists(job->output) && !cli->options.force && !cli->options.dry_run) {
-        return cli_usage(cli, "%s: exists already; --force replaces it, -o writes elsewhere", cli_shown(job->output));
-    }
-    return 0;
+    return cli->options.dry_run ? 0 : cli_check_output(cli, job->output, cli->options.force);
 }
 
 static int get_statistics(Cli *cli, Job *job)

@@ -1,5 +1,5 @@
 /* What the person sees: errors, warnings, progress, tables, JSON documents. */
-#define _POSIX_C_SOURCE 200809L /* sigaction, isatty, clock_gettime */
+#define _XOPEN_SOURCE 700 /* sigaction, SIGXFSZ, isatty, clock_gettime */
 #include "console.h"
 
 #include <errno.h>
@@ -34,6 +34,7 @@ void cli_console_start(Cli *cli)
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     signal(SIGPIPE, SIG_IGN); /* a closed pipe is a failed write, seen by cli_console_finish */
+    signal(SIGXFSZ, SIG_IGN); /* so is a file that reached the limit of the process */
     cli->terminal = isatty(STDERR_FILENO);
 }
 
@@ -186,6 +187,12 @@ static void on_progress(void *user, const FbProgress *progress)
     } else {
         fprintf(stderr, "fewbit: %s\n", line);
     }
+}
+
+int cli_stopped(Cli *cli)
+{
+    FbError err = {FB_ERR_CANCELLED, "interrupted"};
+    return cancel ? cli_error(cli, &err) : 0;
 }
 
 int cli_open_context(Cli *cli)

@@ -14,6 +14,9 @@ int cli_console_finish(Cli *cli, int exit_code);
 /* A context from the options; 0 or the exit code. */
 int cli_open_context(Cli *cli);
 
+/* After a signal: prints that, and returns the exit code; otherwise 0. For loops outside the library. */
+int cli_stopped(Cli *cli);
+
 /* Prints "fewbit: error: ..." and returns the exit code of the status (130 or 143 after a signal). */
 int cli_error(Cli *cli, const FbError *err);
 /* A usage error: prints it and returns 2. */

@@ -1,13 +1,21 @@
 /* Opening what the person named as a model, with advice where it is none. The bytes of a file are judged by the library's loaders. */
-#define _POSIX_C_SOURCE 200809L /* stat */
+#define _POSIX_C_SOURCE 200809L /* stat, access */
 #include "model_input.h"
 
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "console.h"
+
+static int fail(Cli *cli, FbStatus status, const char *path, const char *text)
+{
+    FbError err = {.status = status};
+    snprintf(err.message, sizeof err.message, "%s: %s", cli_shown(path), text);
+    return cli_error(cli, &err);
+}
 
 int cli_exists(const char *path)
 {
@@ -19,6 +27,25 @@ int cli_same_file(const char *a, const char *b)
 {
     struct stat first, second;
     return stat(a, &first) == 0 && stat(b, &second) == 0 && first.st_dev == second.st_dev && first.st_ino == second.st_ino;
+}
+
+int cli_check_output(Cli *cli, const char *path, int force)
+{
+    if (cli_exists(path) && !force) {
+        return cli_usage(cli, "%s: exists already; --force replaces it, -o writes elsewhere", cli_shown(path));
+    }
+    char folder[4096] = ".";
+    const char *slash = strrchr(path, '/');
+    size_t length = slash ? (size_t)(slash - path) : 0;
+    if (slash && length < sizeof folder) {
+        memcpy(folder, path, length + (length == 0));
+        folder[length + (length == 0)] = '\0';
+    }
+    struct stat info;
+    if (stat(folder, &info) != 0 || !S_ISDIR(info.st_mode)) {
+        return fail(cli, FB_ERR_IO, path, "cannot write: the folder does not exist");
+    }
+    return access(folder, W_OK | X_OK) == 0 ? 0 : fail(cli, FB_ERR_IO, path, "cannot write: no permission to write in the folder");
 }
 
 /* "org/model": two parts of letters, digits and -_. without a file's suffix. */
@@ -49,13 +76,6 @@ static int has_entry(const char *folder, const char *name)
     char path[4096];
     int length = snprintf(path, sizeof path, "%s/%s", folder, name);
     return length > 0 && (size_t)length < sizeof path && cli_exists(path);
-}
-
-static int fail(Cli *cli, FbStatus status, const char *path, const char *text)
-{
-    FbError err = {.status = status};
-    snprintf(err.message, sizeof err.message, "%s: %s", cli_shown(path), text);
-    return cli_error(cli, &err);
 }
 
 static int refuse_folder(Cli *cli, const char *path)

@@ -3,8 +3,7 @@
 #include "calibrate/observer.h"
 #include "fewbit/report.h"
 #include "ops/op.h"
-#include "base/context.h"
-typedef struct FbPreset { const char *name, *summary, *json; } FbPreset; extern const FbPreset fb_presets[]; extern const size_t fb_preset_count;
+#include "quantize/recipe.h"
 #include "tensor/encoding.h"
 
 static const FbListRow formats[] = {
