@@ -19,7 +19,8 @@ typedef struct FbPaired {
 typedef struct FbOutputDifference {
     const char *name;
     double sqnr_db;          /* +infinity: equal outputs ("exact") */
-    double cosine;           /* mean over samples of the flattened output */
+    double cosine;           /* mean over samples of the flattened output, or of the pooled embedding */
+    int pooled;              /* the model has an attention_mask: cosine is that of the mean over the masked positions */
     double mean_difference;  /* mean |b - m| */
     double max_difference;   /* max |b - m| */
     double range;            /* max b - min b */

@@ -259,7 +259,13 @@ static FbStatus prepare(Evaluator *e, FbDataset *data, const FbEvaluateOptions *
     if (options->save_outputs != NULL) {
         FB_TRY(fb_npz_create(e->context, options->save_outputs, options->overwrite != 0, &e->saved, err));
     }
-    return fb_tally_init(&e->tally, e->context, e->names, e->output_count, judged, err);
+    FB_TRY(fb_tally_init(&e->tally, e->context, e->names, e->output_count, judged, err));
+    for (size_t i = 0; i < e->input_count; i++) {
+        if (strcmp(fb_model_input(e->model, i).name, "attention_mask") == 0) {
+            e->tally.mask_input = (int)i;
+        }
+    }
+    return FB_OK;
 }
 
 static FbStatus run_all(Evaluator *e, FbDataset *data, FbError *err)

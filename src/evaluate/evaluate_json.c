@@ -15,8 +15,8 @@ static json_t *paired(const FbPaired *p)
 
 static json_t *output(const FbOutputDifference *o)
 {
-    return json_pack("{s:s, s:o, s:b, s:o, s:o, s:o, s:o}", "name", o->name, "sqnr_db", number(o->sqnr_db), "exact",
-                     isinf(o->sqnr_db) && o->sqnr_db > 0, "cosine", number(o->cosine), "mean_difference", number(o->mean_difference),
+    return json_pack("{s:s, s:o, s:b, s:o, s:b, s:o, s:o, s:o}", "name", o->name, "sqnr_db", number(o->sqnr_db), "exact",
+                     isinf(o->sqnr_db) && o->sqnr_db > 0, "cosine", number(o->cosine), "pooled", o->pooled, "mean_difference", number(o->mean_difference),
                      "max_difference", number(o->max_difference), "range", number(o->range));
 }
 

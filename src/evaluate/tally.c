@@ -15,6 +15,7 @@ FbStatus fb_tally_init(FbTally *tally, FbContext *context, const char *const *na
     tally->names = names;
     tally->output_count = output_count;
     tally->judged = judged;
+    tally->mask_input = -1;
     fb_watch_init(&tally->watch, context);
     tally->sums = fb_alloc_zero(context, (output_count + 1) * sizeof *tally->sums);
     return tally->sums != NULL ? FB_OK : fb_error_memory(context, err, "evaluation", output_count * sizeof *tally->sums);
@@ -63,9 +64,10 @@ FbStatus fb_tally_add(FbTally *t, const FbSample *sample, const FbTensor *baseli
     snprintf(what, sizeof what, "sample '%.80s', output '%.80s'", sample->name, t->names[t->judged]);
     FB_TRY(fb_judge_find(what, &model[t->judged], sample->position, &judged, err));
     FB_TRY(check_label(t, sample, &judged, err));
+    const FbTensor *mask = t->mask_input >= 0 && (size_t)t->mask_input < sample->input_count ? &sample->inputs[t->mask_input] : NULL;
     for (size_t i = 0; baseline != NULL && i < t->output_count; i++) {
         snprintf(what, sizeof what, "sample '%.80s', output '%.80s'", sample->name, t->names[i]);
-        FB_TRY(fb_difference_add(&t->sums[i], what, &baseline[i], &model[i], err));
+        FB_TRY(fb_difference_add(&t->sums[i], what, &baseline[i], &model[i], mask, err));
     }
     t->samples++;
     if (judged.classes == 0) {

@@ -11,6 +11,7 @@ typedef struct FbTally {
     FbContext *context;
     const char *const *names; /* of the outputs */
     size_t output_count, judged; /* judged: which output decides */
+    int mask_input;           /* which input is the attention mask; -1: none */
     FbDifferenceSums *sums;   /* per output */
     FbPairCounts top1, top5;
     uint64_t samples, same_top1;

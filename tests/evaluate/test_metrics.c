@@ -117,10 +117,10 @@ static void differences_by_hand(void **state)
     FbError err;
     float b1[2] = {3, 4}, m1[2] = {3, 2}, b2[2] = {0, 5}, m2[2] = {0, 5};
     FbTensor tb1 = vector(b1, 2), tm1 = vector(m1, 2), tb2 = vector(b2, 2), tm2 = vector(m2, 2);
-    assert_int_equal(fb_difference_add(&sums, "x", &tb2, &tm2, &err), FB_OK);
+    assert_int_equal(fb_difference_add(&sums, "x", &tb2, &tm2, NULL, &err), FB_OK);
     fb_difference_finish(&sums, &out);
     assert_true(isinf(out.sqnr_db) && out.sqnr_db > 0 && out.cosine == 1);
-    assert_int_equal(fb_difference_add(&sums, "x", &tb1, &tm1, &err), FB_OK);
+    assert_int_equal(fb_difference_add(&sums, "x", &tb1, &tm1, NULL, &err), FB_OK);
     fb_difference_finish(&sums, &out);
     check_near("sqnr", out.sqnr_db, 10 * log10(12.5), 1e-12);
     check_near("cosine", out.cosine, (17 / (5 * sqrt(13)) + 1) / 2, 1e-12);
@@ -128,10 +128,28 @@ static void differences_by_hand(void **state)
     check_near("max", out.max_difference, 2, 0);
     check_near("range", out.range, 5, 0);
     m1[0] = NAN;
-    assert_int_equal(fb_difference_add(&sums, "x", &tb1, &tm1, &err), FB_ERR_NUMERIC);
+    assert_int_equal(fb_difference_add(&sums, "x", &tb1, &tm1, NULL, &err), FB_ERR_NUMERIC);
     tm1.dims[0] = 2;
     tm1.dims[1] = 1;
-    assert_int_equal(fb_difference_add(&sums, "x", &tb1, &tm1, &err), FB_ERR_ARGUMENT);
+    assert_int_equal(fb_difference_add(&sums, "x", &tb1, &tm1, NULL, &err), FB_ERR_ARGUMENT);
+}
+
+/* Positions (1, 0), (5, 7), (0, 1) with mask 1, 0, 1 pool to (1, 1); the model's (2, 0), (9, 9), (0, 0) to (2, 0): cosine 1 / sqrt 2. */
+static void pooled_by_hand(void **state)
+{
+    (void)state;
+    FbDifferenceSums sums = {0};
+    FbOutputDifference out = {0};
+    FbError err;
+    float b[6] = {1, 0, 5, 7, 0, 1}, m[6] = {2, 0, 9, 9, 0, 0};
+    int64_t ones[3] = {1, 0, 1};
+    FbTensor tb = {.dtype = FB_DTYPE_F32, .rank = 3, .dims = {1, 3, 2}, .data = b, .bytes = 24}, tm = tb;
+    FbTensor mask = {.dtype = FB_DTYPE_S64, .rank = 2, .dims = {1, 3}, .data = ones, .bytes = 24};
+    tm.data = m;
+    assert_int_equal(fb_difference_add(&sums, "x", &tb, &tm, &mask, &err), FB_OK);
+    fb_difference_finish(&sums, &out);
+    assert_true(out.pooled);
+    check_near("pooled cosine", out.cosine, sqrt(0.5), 1e-15);
 }
 
 static void judging(void **state)
@@ -303,7 +321,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(paired_like_scipy), cmocka_unit_test(wilson_like_scipy), cmocka_unit_test(mcnemar_by_hand),
         cmocka_unit_test(samples_needed),    cmocka_unit_test(verdicts),          cmocka_unit_test(differences_by_hand),
-        cmocka_unit_test(judging),           cmocka_unit_test(whole_tally),       cmocka_unit_test(label_faults),
+        cmocka_unit_test(pooled_by_hand),    cmocka_unit_test(judging),           cmocka_unit_test(whole_tally),       cmocka_unit_test(label_faults),
         cmocka_unit_test(document),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
