@@ -13,6 +13,8 @@ extern const FbOpFamily fb_ops_generator;
 extern const FbOpFamily fb_ops_integer_conv;
 extern const FbOpFamily fb_ops_integer_matmul;
 extern const FbOpFamily fb_ops_join;
+extern const FbOpFamily fb_ops_linear_attention;
+extern const FbOpFamily fb_ops_loss;
 extern const FbOpFamily fb_ops_matmul;
 extern const FbOpFamily fb_ops_norm_batch;
 extern const FbOpFamily fb_ops_norm_layer;
@@ -49,6 +51,8 @@ const FbOpFamily *const fb_op_families[] = {
     &fb_ops_integer_conv,
     &fb_ops_integer_matmul,
     &fb_ops_join,
+    &fb_ops_linear_attention,
+    &fb_ops_loss,
     &fb_ops_matmul,
     &fb_ops_norm_batch,
     &fb_ops_norm_layer,
