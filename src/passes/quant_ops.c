@@ -22,6 +22,7 @@ const FbQuantOp fb_quant_ops[] = {
     {"Gather", FB_QUANT_ROLE_PASS, BOTH, 1U << 0, NULL},
     {"Identity", FB_QUANT_ROLE_PASS, BOTH, 0, NULL},
     {"MaxPool", FB_QUANT_ROLE_PASS, BOTH, 0, NULL},
+    {"Pad", FB_QUANT_ROLE_PASS, BOTH, 0, NULL},
     {"Reshape", FB_QUANT_ROLE_PASS, BOTH, 0, NULL},
     {"Resize", FB_QUANT_ROLE_PASS, BOTH, 0, NULL},
     {"Slice", FB_QUANT_ROLE_PASS, BOTH, 0, NULL},

@@ -92,6 +92,22 @@ static const char *product_obstacle(const FbGraph *graph, const FbNode *node)
     return NULL;
 }
 
+/* Padding with 0 keeps the grid, because every grid holds 0. */
+static bool pads_with_zero(const FbGraph *graph, const FbNode *node)
+{
+    const FbAttribute *mode = fb_node_attribute(node, "mode"), *value = fb_node_attribute(node, "value");
+    if (mode != NULL && strcmp((const char *)mode->s.data, "constant") != 0) {
+        return true; /* copies elements */
+    }
+    FbId fill = node->version >= 11 ? input_of(node, 2) : FB_NONE;
+    if (fill == FB_NONE) {
+        return value == NULL || value->f == 0;
+    }
+    const FbConst *constant = fb_graph_constant(graph, fill);
+    float number = 1;
+    return constant != NULL && fb_const_read_f32(graph->context, constant, 0, 1, &number, NULL) == FB_OK && number == 0;
+}
+
 static const char *obstacle(const Place *place, const FbNode *node, const FbQuantOp *op)
 {
     const FbGraph *graph = place->graph;
@@ -108,6 +124,9 @@ static const char *obstacle(const Place *place, const FbNode *node, const FbQuan
         return product_obstacle(graph, node);
     }
     if (op->role == FB_QUANT_ROLE_PASS) {
+        if (fb_node_is(node, "", "Pad") && !pads_with_zero(graph, node)) {
+            return "it pads with something else than 0";
+        }
         bool indices = fb_node_is(node, "", "MaxPool") && node->output_count > 1 && node->outputs[1] != FB_NONE;
         return indices ? "its second output has indices" : is_constant(graph, input_of(node, 0)) ? "its input is constant" : NULL;
     }

@@ -2,7 +2,8 @@
  *
  *   xq, xs, xz = DynamicQuantizeLinear(x)      y = Cast(MatMulInteger(xq, wq, xz)) * (xs * ws) + bias
  *
- * and ConvInteger likewise. The order of the factors is the one that ONNX Runtime fuses. */
+ * and ConvInteger likewise. The order of the factors is the one that ONNX Runtime fuses. Rows of an embedding table are gathered as codes
+ * and dequantized after: Cast(Gather(wq, i)) * Gather(ws, i), so that a run never touches the whole table. */
 #include "quantize/quantizer.h"
 
 typedef struct Dynamic { /* one node being rewritten */
@@ -29,22 +30,19 @@ static FbStatus new_value(const Dynamic *dynamic, const char *base, const char *
                         : fb_graph_add_value(dynamic->quantizer->graph, name, value, dynamic->err);
 }
 
-/* A node named after the one that it helps to replace; its result is a new value, or `result` when that is not FB_NONE. */
-static FbStatus new_node(const Dynamic *dynamic, const char *op_type, const FbId *inputs, size_t count, FbId *result, FbId *made)
+/* A node named after the one that it helps to replace, and `suffix`; its result is a new value, or `result` when that is not FB_NONE. */
+static FbStatus new_node(const Dynamic *dynamic, const char *op_type, const char *suffix, const FbId *inputs, size_t count, FbId *result,
+                         FbId *made)
 {
     FbGraph *graph = dynamic->quantizer->graph;
     const char *base = fb_quantizer_node_name(graph, graph->nodes[dynamic->node]);
-    const char *name = fb_arena_printf(graph->arena, "%s_%s", base, op_type);
+    const char *name = fb_arena_printf(graph->arena, "%s_%s", base, suffix);
     FbId node = FB_NONE;
     if (name == NULL) {
         return fb_quantizer_memory(dynamic->quantizer, dynamic->err);
     }
     if (*result == FB_NONE) {
-        const char *suffix = fb_arena_printf(graph->arena, "_%s_Output", op_type);
-        if (suffix == NULL) {
-            return fb_quantizer_memory(dynamic->quantizer, dynamic->err);
-        }
-        FB_TRY(new_value(dynamic, base, suffix, result));
+        FB_TRY(new_value(dynamic, name, "_Output", result));
     }
     FB_TRY(fb_graph_add_node(graph, "", op_type, (int)fb_model_opset(dynamic->quantizer->model, ""), name, inputs, count, result, 1,
                              dynamic->node, &node, dynamic->err));
@@ -190,9 +188,21 @@ static int64_t int_attribute(const FbNode *node, const char *name)
     return attribute != NULL ? attribute->i : 0;
 }
 
-/* Why the node cannot be rewritten; NULL: it can. */
-static const char *obstacle(const FbGraph *graph, const FbNode *node)
+static const char *gather_obstacle(const FbGraph *graph, const FbNode *node, int64_t min_elements)
 {
+    const FbConst *table = node->inputs[0] != FB_NONE ? fb_graph_constant(graph, node->inputs[0]) : NULL;
+    if (table == NULL || table->dtype != FB_DTYPE_F32 || table->encoding != NULL || table->shape.rank != 2 || int_attribute(node, "axis") != 0) {
+        return "it does not gather rows of a constant float32 table";
+    }
+    return fb_shape_elements(&table->shape) < min_elements ? "its table is smaller than the recipe's min_elements" : NULL;
+}
+
+/* Why the node cannot be rewritten; NULL: it can. */
+static const char *obstacle(const FbGraph *graph, const FbNode *node, int64_t min_elements)
+{
+    if (fb_node_is(node, "", "Gather")) {
+        return gather_obstacle(graph, node, min_elements);
+    }
     bool gemm = fb_node_is(node, "", "Gemm"), conv = fb_node_is(node, "", "Conv");
     if (!gemm && !conv && !fb_node_is(node, "", "MatMul")) {
         return "the operator has no dynamic integer form";
@@ -213,6 +223,35 @@ static const char *obstacle(const FbGraph *graph, const FbNode *node)
     return NULL;
 }
 
+/* The table's rows as codes, and a scale per row. */
+static FbStatus rewrite_gather(const Dynamic *dynamic)
+{
+    FbQuantizer *quantizer = dynamic->quantizer;
+    FbGraph *graph = quantizer->graph;
+    const FbNode *node = graph->nodes[dynamic->node];
+    const FbConst *from = fb_graph_constant(graph, node->inputs[0]);
+    const char *base = graph->values[node->inputs[0]].name;
+    FbEncoding encoding = {.code = fb_code_find("s8"), .grain = FB_GRAIN_AXIS, .axis = 0, .scale = FB_DTYPE_F32};
+    FbConst *made = NULL;
+    FbWeightResult result;
+    FB_TRY(fb_weight_encode(graph, base, from, &encoding, true, NULL, &made, &result, dynamic->err));
+    quantizer->weight_elements += result.elements;
+    quantizer->weight_bits += result.bits;
+    quantizer->weights_quantized++;
+    const FbPlane *codes = &made->planes[FB_PLANE_CODES], *scales = &made->planes[FB_PLANE_SCALE];
+    FbShape column = fb_shape_make(2, (int64_t[]){made->shape.dims[0], 1});
+    FbId table = FB_NONE, scale = FB_NONE, rows = FB_NONE, real = FB_NONE, factors = FB_NONE, cast = FB_NONE, y = node->outputs[0];
+    FB_TRY(add_plain(dynamic, base, "_quantized", FB_DTYPE_S8, &made->shape, fb_buffer_data(codes->buffer), (size_t)codes->bytes, &table));
+    FB_TRY(add_plain(dynamic, base, "_scale", FB_DTYPE_F32, &column, fb_buffer_data(scales->buffer), (size_t)scales->bytes, &scale));
+    FbId indices = node->inputs[1];
+    fb_graph_remove_node(graph, dynamic->node);
+    FB_TRY(new_node(dynamic, "Gather", "quant", (FbId[]){table, indices}, 2, &rows, NULL));
+    FB_TRY(new_node(dynamic, "Cast", "cast", &rows, 1, &real, &cast));
+    FB_TRY(fb_graph_set_attribute_int(graph, cast, "to", FB_DTYPE_F32, dynamic->err));
+    FB_TRY(new_node(dynamic, "Gather", "scales", (FbId[]){scale, indices}, 2, &factors, NULL));
+    return new_node(dynamic, "Mul", "dequant", (FbId[]){real, factors}, 2, &y, NULL);
+}
+
 static FbStatus rewrite(const Dynamic *dynamic)
 {
     FbGraph *graph = dynamic->quantizer->graph;
@@ -230,22 +269,22 @@ static FbStatus rewrite(const Dynamic *dynamic)
     fb_graph_remove_node(graph, dynamic->node);
     FbId sum = FB_NONE, real = FB_NONE, factor = FB_NONE, product = bias == FB_NONE ? y : FB_NONE, made = FB_NONE;
     FbId operands[4] = {codes.codes, weight.codes, codes.zero, weight.zero};
-    FB_TRY(new_node(dynamic, conv ? "ConvInteger" : "MatMulInteger", operands, conv ? 4 : 3, &sum, &made));
+    FB_TRY(new_node(dynamic, conv ? "ConvInteger" : "MatMulInteger", "quant", operands, conv ? 4 : 3, &sum, &made));
     if (conv) {
         FbAttribute *attributes = NULL;
         FB_TRY(fb_graph_copy_attributes(graph, node->attributes, node->attribute_count, &attributes, dynamic->err));
         graph->nodes[made]->attributes = attributes;
         graph->nodes[made]->attribute_count = node->attribute_count;
     }
-    FB_TRY(new_node(dynamic, "Cast", &sum, 1, &real, &made));
+    FB_TRY(new_node(dynamic, "Cast", "cast", &sum, 1, &real, &made));
     FB_TRY(fb_graph_set_attribute_int(graph, made, "to", FB_DTYPE_F32, dynamic->err));
     FbId scales[2] = {codes.scale, weight.scale};
-    FB_TRY(new_node(dynamic, "Mul", scales, 2, &factor, NULL));
+    FB_TRY(new_node(dynamic, "Mul", "scales", scales, 2, &factor, NULL));
     FbId factors[2] = {real, factor};
-    FB_TRY(new_node(dynamic, "Mul", factors, 2, &product, NULL));
+    FB_TRY(new_node(dynamic, "Mul", "dequant", factors, 2, &product, NULL));
     if (bias != FB_NONE) {
         FbId terms[2] = {product, bias};
-        FB_TRY(new_node(dynamic, "Add", terms, 2, &y, NULL));
+        FB_TRY(new_node(dynamic, "Add", "bias", terms, 2, &y, NULL));
     }
     return FB_OK;
 }
@@ -258,15 +297,19 @@ FbStatus fb_quantizer_dynamic(FbQuantizer *quantizer, FbError *err)
         if (rule == NULL || rule->activations.kind != FB_ACTIVATION_DYNAMIC) {
             continue;
         }
-        const char *why = obstacle(quantizer->graph, quantizer->graph->nodes[id]);
+        const char *why = obstacle(quantizer->graph, quantizer->graph->nodes[id], rule->weights.min_elements);
         if (why != NULL) {
             quantizer->reason[id] = why;
             continue;
         }
         FB_TRY(fb_check_cancel(quantizer->context, err));
         Dynamic dynamic = {quantizer, id, err};
-        FB_TRY(rewrite(&dynamic));
-        quantizer->activations_quantized++;
+        if (fb_node_is(quantizer->graph->nodes[id], "", "Gather")) {
+            FB_TRY(rewrite_gather(&dynamic));
+        } else {
+            FB_TRY(rewrite(&dynamic));
+            quantizer->activations_quantized++;
+        }
     }
     return FB_OK;
 }

@@ -17,6 +17,8 @@ static const char int8_static[] = HEAD("int8-static", FOLDS) "\"rules\":["
 
 static const char int8_dynamic[] = HEAD("int8-dynamic", "\"fold_constants\"") "\"rules\":["
     "{\"match\":{\"op_type\":[\"MatMul\",\"Gemm\"]},\"weights\":" S8_CHANNEL ",\"activations\":\"dynamic\",\"required\":false},"
+    "{\"match\":{\"op_type\":[\"Gather\"]},\"weights\":{\"code\":\"s8\",\"grain\":\"channel\",\"symmetric\":true,\"method\":\"rtn\","
+    "\"min_elements\":1024},\"activations\":\"dynamic\",\"required\":false},"
     "{\"match\":{\"op_type\":[\"LSTM\",\"GRU\",\"RNN\"]},\"weights\":" S8_CHANNEL ",\"activations\":null,\"required\":false}],"
     "\"exclude\":[]}";
 

@@ -44,49 +44,6 @@ static FbStatus check_statistics(FbModel *model, const FbRecipe *recipe, const F
     return FB_OK;
 }
 
-/* Shapes, types and plain constants do not compute in float: they need no line. */
-static bool computes(const FbGraph *graph, const FbNode *node)
-{
-    static const char *const silent[] = {"Constant", "ConstantOfShape", "Shape", "Size", "Cast", "Range", "NonZero", "Identity"};
-    for (size_t i = 0; i < sizeof silent / sizeof silent[0]; i++) {
-        if (strcmp(node->op_type, silent[i]) == 0) {
-            return false;
-        }
-    }
-    for (uint32_t i = 0; i < node->output_count; i++) {
-        FbDtype dtype = node->outputs[i] == FB_NONE ? FB_DTYPE_NONE : graph->values[node->outputs[i]].dtype;
-        if (dtype != FB_DTYPE_NONE && fb_dtype_info(dtype)->kind != FB_KIND_FLOAT) {
-            return false;
-        }
-    }
-    return true;
-}
-
-/* A node under a rule that only touches weights is in float by intention; it has a line only when its weight was left, too. */
-static FbStatus list_left(FbQuantizer *quantizer, FbError *err)
-{
-    const FbGraph *graph = quantizer->graph;
-    for (size_t i = 0; i < quantizer->order_count; i++) {
-        FbId id = quantizer->order[i];
-        const FbNode *node = graph->nodes[id];
-        const FbRule *rule = quantizer->rule[id];
-        const char *reason = quantizer->reason[id];
-        if (reason == NULL && rule == NULL && !fb_recipe_needs_data(quantizer->recipe)) {
-            reason = "no rule of the recipe covers it";
-        }
-        if (reason == NULL || !computes(graph, node)) {
-            continue;
-        }
-        const char *name = fb_arena_strdup(quantizer->arena, fb_quantizer_node_name(graph, node));
-        const char *type = fb_arena_strdup(quantizer->arena, node->op_type), *why = fb_arena_strdup(quantizer->arena, reason);
-        if (name == NULL || type == NULL || why == NULL || !fb_array_grow(quantizer->context, &quantizer->left)) {
-            return fb_quantizer_memory(quantizer, err);
-        }
-        quantizer->left.items[quantizer->left.count++] = (FbLeftInFloat){name, type, why};
-    }
-    return FB_OK;
-}
-
 static FbStatus embed_recipe(FbQuantizer *quantizer, FbError *err)
 {
     char *text = NULL;
@@ -121,6 +78,7 @@ static FbStatus apply(FbQuantizer *quantizer, FbError *err)
     }
     FB_TRY(raise_opset(quantizer->model, recipe, err));
     FB_TRY(fb_quantizer_match(quantizer, err));
+    FB_TRY(fb_quantizer_types(quantizer, err));
     if (fb_recipe_needs_data(recipe)) {
         FB_TRY(fb_quantizer_static(quantizer, err));
     }
@@ -129,7 +87,7 @@ static FbStatus apply(FbQuantizer *quantizer, FbError *err)
     if (recipe->format == FB_QUANT_FORMAT_QOPERATOR) {
         FB_TRY(fb_quantizer_qoperator(quantizer, err));
     }
-    FB_TRY(list_left(quantizer, err)); /* names of nodes and values live in the graph's arena */
+    FB_TRY(fb_quantizer_list_left(quantizer, err));
     FB_TRY(fb_pass_dead_code(quantizer->graph, NULL, err));
     FB_TRY(fb_quantizer_sweep(quantizer, err));
     return embed_recipe(quantizer, err);

@@ -27,6 +27,7 @@ typedef struct FbQuantizer {
     size_t order_count;
     const FbRule **rule;            /* per node id: the first that matches; NULL */
     const char **reason;            /* per node id: why it stays in float; NULL: it does not */
+    bool *computes;                 /* per node id: it makes float values by arithmetic or by moving them */
     FB_ARRAY(FbCachedWeight) cache;
     FB_ARRAY(FbLeftInFloat) left;   /* texts in the arena */
     uint64_t weight_elements, weight_bits, dead_scales;
@@ -43,6 +44,10 @@ FbStatus fb_quantizer_dynamic(FbQuantizer *quantizer, FbError *err);
 FbStatus fb_quantizer_weights(FbQuantizer *quantizer, FbError *err);
 /* qoperator.c: turns convolutions and products between Quants into QLinearConv, QLinearMatMul and MatMulInteger. */
 FbStatus fb_quantizer_qoperator(FbQuantizer *quantizer, FbError *err);
+
+/* left_in_float.c: fills computes; then, when all is done, a line for every node that computes in float. */
+FbStatus fb_quantizer_types(FbQuantizer *quantizer, FbError *err);
+FbStatus fb_quantizer_list_left(FbQuantizer *quantizer, FbError *err);
 
 /* constants.c */
 /* Puts an encoded form of input `index` of the node in its place, shared with other nodes that want the same; least as in
