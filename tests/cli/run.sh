@@ -26,7 +26,7 @@ fi
 {
     sed -E -e "s,$work/in,WORK,g" -e "s,$SOURCE,SOURCE,g" \
         -e 's/[0-9]+\.[0-9] s, at most [0-9.]+ [kMG]?B of memory/T s, at most M of memory/' \
-        -e 's/written in [0-9]+\.[0-9] s/written in T s/' \
+        -e 's/\([0-9]+ in use\)/(N in use)/' -e 's/written in [0-9]+\.[0-9] s/written in T s/' \
         -e 's/"(seconds|peak_bytes|p50_ms|p95_ms|p99_ms|min_ms|throughput)": [0-9.e+-]+/"\1": MASKED/' \
         -e 's/"(cpu|isa)": "[^"]*"/"\1": "MASKED"/' -e 's/"(cores|threads)": [0-9]+/"\1": MASKED/' \
         -e 's/"version": "[^"]*"/"version": "V"/' -e 's/^fewbit [0-9]+\.[0-9]+\.[0-9]+$/fewbit V/' "$work/raw"
