@@ -135,6 +135,7 @@ struct FbGraph {
     struct FbNameTable *names;       /* value name -> id */
     FbBytes extra;                   /* quantization_annotation, metadata_props, unknown fields */
     int64_t next_order;
+    size_t read_count;               /* nodes below this id came from a file, with their names */
     FbId *written; size_t written_count; /* of the writer's own clone: its nodes in the order of the file */
 };
 

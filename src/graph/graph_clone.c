@@ -176,6 +176,7 @@ static void copy_lists(Copier *copier, const FbGraph *from)
         to->symbols[i] = copy_text(copier, to->symbols[i]);
     }
     to->next_order = from->next_order;
+    to->read_count = from->read_count;
 }
 
 static FbStatus clone_into(const FbGraph *graph, FbGraph *parent, FbGraph **out, FbError *err)

@@ -2,6 +2,7 @@
  * OpenVINO's recognise them. */
 #include <string.h>
 
+#include "graph/name_table.h"
 #include "passes/quant_fold.h"
 #include "passes/upgrade_opset.h"
 
@@ -281,9 +282,9 @@ static FbStatus make_q(const Unfold *unfold, const FbNode *quant, const char *ba
 static FbStatus expand_quant(const Unfold *unfold, FbNode *quant)
 {
     FbGraph *graph = unfold->graph;
-    const char *base = fb_graph_value_name(graph, quant->inputs[0]);
     FbId zero = quant->input_count > 2 ? quant->inputs[2] : FB_NONE;
     FbId output = quant->outputs[0];
+    const char *base = fb_graph_value_name(graph, has_fixed_name(graph, output) ? output : quant->inputs[0]);
     int version = (int)fb_model_opset(unfold->model, "");
     NodeNames names;
     FbId q = shared_q(unfold, quant, zero);
@@ -401,6 +402,30 @@ static FbStatus start(Unfold *unfold)
     return FB_OK;
 }
 
+/* ONNX Runtime refuses two nodes of one name: nodes made by fewbit step aside. Files keep the names that they came with. */
+static FbStatus name_nodes(const Unfold *unfold)
+{
+    FbGraph *graph = unfold->graph;
+    FbNameTable *names = fb_name_table_create(graph->context);
+    bool ok = names != NULL;
+    for (FbId n = 0; ok && n < graph->node_count; n++) {
+        FbNode *node = graph->nodes[n];
+        const char *base = node->name;
+        if (node->removed || base[0] == '\0') {
+            continue;
+        }
+        for (unsigned k = 1; ok && n >= graph->read_count && fb_name_table_find(names, node->name) != FB_NONE; k++) {
+            node->name = fb_arena_printf(graph->arena, "%s_%u", base, k);
+            ok = node->name != NULL;
+        }
+        if (ok && fb_name_table_find(names, node->name) == FB_NONE) {
+            ok = fb_name_table_add(names, node->name, n);
+        }
+    }
+    fb_name_table_free(names);
+    return ok ? FB_OK : no_memory(unfold, "names");
+}
+
 static FbStatus unfold_graph(FbModel *model, FbGraph *graph, FbArena *arena, FbError *err)
 {
     Unfold unfold = {.model = model, .graph = graph, .arena = arena, .err = err};
@@ -428,6 +453,7 @@ static FbStatus unfold_graph(FbModel *model, FbGraph *graph, FbArena *arena, FbE
             FB_TRY(expand_weight(&unfold, v));
         }
     }
+    FB_TRY(name_nodes(&unfold));
     for (size_t i = 0; i < graph->subgraph_count; i++) {
         FB_TRY(unfold_graph(model, graph->subgraphs[i], arena, err)); /* depth is capped by the loader */
     }

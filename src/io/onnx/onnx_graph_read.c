@@ -335,6 +335,7 @@ FbStatus fb_onnx_read_nodes(const FbOnnxScope *scope, const FbOnnxSpans *nodes, 
             FB_TRY(fb_check_cancel(scope->reader->context, scope->reader->err));
         }
     }
+    graph->read_count = graph->node_count;
     return FB_OK;
 }
 
