@@ -1,9 +1,12 @@
-/* roundtrip IN OUT [external]: loads and saves an ONNX file. For the judge scripts. Prints the numbers of Quants and encoded weights. */
+/* roundtrip IN OUT [external | OPSET]: loads and saves an ONNX file, with external data or rewritten for a newer operator set. For the judge
+ * scripts. Prints the numbers of Quants and encoded weights. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "fewbit/fewbit.h"
 #include "graph/model.h"
+#include "passes/upgrade_opset.h"
 
 static void count(const FbGraph *graph, size_t *quants, size_t *encoded)
 {
@@ -33,6 +36,12 @@ int main(int argc, char **argv)
         size_t encoded = 0;
         count(model->graph, &quants, &encoded);
         printf("%zu %zu\n", quants, encoded);
+        if (argc > 3 && atoi(argv[3]) > 0) {
+            model->ir_version = 10;
+            status = fb_model_upgrade_opset(model, atoi(argv[3]), &err);
+        }
+    }
+    if (status == FB_OK) {
         status = fb_model_save(context, model, argv[2], &options, NULL, &err);
     }
     if (status != FB_OK) {
