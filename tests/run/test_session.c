@@ -422,7 +422,7 @@ static void test_lifetimes(void **state)
     build_input(f.graph, "x", FB_DTYPE_F32, 1, DIMS(16));
     build_node(f.graph, "Neg", 13, "x", "a");
     const char *previous = "a";
-    char names[12][8];
+    char names[12][16];
     for (int i = 0; i < 12; i++) {
         char ports[32];
         snprintf(names[i], sizeof names[i], "v%d", i);
