@@ -99,8 +99,8 @@ def bilinear(pixels, height, width):
     y0, y1, fy = axis(pixels.shape[0], height)
     x0, x1, fx = axis(pixels.shape[1], width)
     fx, fy = fx[None, :, None], fy[:, None, None]
-    rows = np.rint(pixels[:, x0] * (1 - fx) + pixels[:, x1] * fx)  # columns first, rounded to codes between the passes
-    return np.rint(rows[y0] * (1 - fy) + rows[y1] * fy).astype(np.uint8)
+    rows = np.floor(pixels[:, x0] * (1 - fx) + pixels[:, x1] * fx + 0.5)  # columns first, rounded to codes between the passes
+    return np.floor(rows[y0] * (1 - fy) + rows[y1] * fy + 0.5).astype(np.uint8)
 
 
 def letterbox(image, size, border):

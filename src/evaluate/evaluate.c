@@ -1,4 +1,4 @@
-/* One pass over the data: the float baseline (a session, or stored outputs) and the model on the same samples. */
+/* One pass over the data: the float baseline (a session, stored or expected outputs) and the model on the same samples. */
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
@@ -16,6 +16,7 @@ typedef struct Evaluator {
     FbArena *arena;
     FbSession *model_session, *baseline_session;
     FbArrays *stored;         /* of --baseline-outputs */
+    bool expected;            /* the samples bring their expected outputs: they are the baseline */
     size_t input_count, output_count, baseline_outputs;
     size_t *baseline_input;   /* model input that feeds input i of the baseline */
     size_t *baseline_output;  /* output of the baseline, or stored array, that output i of the model is compared with */
@@ -190,6 +191,8 @@ static FbStatus save_others(Evaluator *e, FbDataset *data, FbError *err)
     return fb_npz_commit(writer, err);
 }
 
+static bool has_baseline(const Evaluator *e) { return e->baseline_session != NULL || e->stored != NULL || e->expected; }
+
 static FbStatus run_sample(Evaluator *e, FbDataset *data, size_t index, FbError *err)
 {
     FbSample sample;
@@ -215,8 +218,15 @@ static FbStatus run_sample(Evaluator *e, FbDataset *data, size_t index, FbError 
     } else if (e->stored != NULL) {
         FB_TRY(read_stored(e, index, err));
     }
-    bool has_baseline = e->baseline_session != NULL || e->stored != NULL;
-    return fb_tally_add(&e->tally, &sample, has_baseline ? e->aligned : NULL, e->outputs, err);
+    const FbTensor *baseline = has_baseline(e) ? e->aligned : NULL;
+    if (e->expected) {
+        if (sample.target_count != e->output_count) {
+            return fb_error_set(err, FB_ERR_FORMAT, "sample '%s' has %zu expected outputs, the model %zu", sample.name, sample.target_count,
+                                e->output_count);
+        }
+        baseline = sample.targets;
+    }
+    return fb_tally_add(&e->tally, &sample, baseline, e->outputs, err);
 }
 
 static FbStatus choose_output(const Evaluator *e, const char *wanted, size_t *judged, FbError *err)
@@ -252,8 +262,13 @@ static FbStatus prepare(Evaluator *e, FbDataset *data, const FbEvaluateOptions *
         FB_TRY(fb_session_create(e->context, e->baseline, &float_mode, &e->baseline_session, err));
     } else if (options->baseline_outputs != NULL) {
         FB_TRY(open_stored(e, options->baseline_outputs, fb_dataset_count(data), err));
-    } else if (options->max_loss >= 0) {
-        return fb_error_set(err, FB_ERR_ARGUMENT, "a gate on the loss needs a baseline");
+    } else {
+        FbSample first;
+        FB_TRY(fb_dataset_read(data, 0, &first, err));
+        e->expected = first.target_count > 0;
+        if (options->max_loss >= 0 && !e->expected) {
+            return fb_error_set(err, FB_ERR_ARGUMENT, "a gate on the loss needs a baseline");
+        }
     }
     FB_TRY(fb_session_create(e->context, e->model, &simulated, &e->model_session, err));
     if (options->save_outputs != NULL) {
@@ -297,10 +312,9 @@ FbStatus fb_evaluate(FbContext *context, const FbModel *model, FbDataset *data, 
     status = status == FB_OK ? run_all(&e, data, err) : status;
     status = status == FB_OK && e.saved != NULL ? save_others(&e, data, err) : status;
     if (status == FB_OK) {
-        bool has_baseline = e.baseline_session != NULL || e.stored != NULL;
         evaluation->baseline_seconds = e.baseline_seconds;
         evaluation->model_seconds = e.model_seconds;
-        status = fb_tally_finish(&e.tally, has_baseline, options->max_loss, kept, evaluation, err);
+        status = fb_tally_finish(&e.tally, has_baseline(&e), options->max_loss, kept, evaluation, err);
     }
     if (status == FB_OK) {
         evaluation->owner = kept;

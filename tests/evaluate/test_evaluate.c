@@ -232,7 +232,49 @@ static void save_outputs(void **state)
 typedef struct Given {
     float values[12];
     FbTensor tensor;
+    float scores[8], hidden[16];
+    FbTensor expected[2];
 } Given;
+
+/* Expected outputs of the samples serve as the baseline: all zero here, so every difference is the model's own output. */
+static FbStatus give_expected(void *user, size_t index, FbSample *sample, FbError *err)
+{
+    Given *given = user;
+    (void)err;
+    memset(given, 0, sizeof *given);
+    given->values[index] = 1;
+    given->tensor = (FbTensor){.dtype = FB_DTYPE_F32, .rank = 2, .dims = {1, 12}, .data = given->values, .bytes = 48};
+    given->expected[0] = (FbTensor){.dtype = FB_DTYPE_F32, .rank = 2, .dims = {1, 8}, .data = given->scores, .bytes = 32};
+    given->expected[1] = (FbTensor){.dtype = FB_DTYPE_F32, .rank = 2, .dims = {1, 16}, .data = given->hidden, .bytes = 64};
+    sample->inputs = &given->tensor;
+    sample->input_count = 1;
+    sample->targets = given->expected;
+    sample->target_count = index == 4 ? 1 : 2;
+    sample->name = "given";
+    return FB_OK;
+}
+
+static void expected_outputs(void **state)
+{
+    (void)state;
+    Setup s;
+    FbError err = {0};
+    FbEvaluation e;
+    FbDataset *data = NULL;
+    Given given;
+    set_up(&s);
+    assert_ok(fb_dataset_from_callback(s.context, 3, give_expected, &given, &data, &err));
+    FbEvaluateOptions options = {.struct_bytes = sizeof options, .max_loss = 101};
+    assert_ok(fb_evaluate(s.context, s.baseline, data, &options, &e, &err));
+    assert_true(e.has_baseline && e.has_agreement && e.gate_passed);
+    assert_true(e.outputs[0].range == 0 && e.outputs[0].max_difference > 0);
+    fb_evaluation_free(s.context, &e);
+    fb_dataset_free(data);
+    assert_ok(fb_dataset_from_callback(s.context, 5, give_expected, &given, &data, &err));
+    assert_int_equal(fb_evaluate(s.context, s.baseline, data, &options, &e, &err), FB_ERR_FORMAT);
+    fb_dataset_free(data);
+    tear_down(&s);
+}
 
 static FbStatus give(void *user, size_t index, FbSample *sample, FbError *err)
 {
@@ -268,7 +310,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(against_runtime),         cmocka_unit_test(stored_outputs), cmocka_unit_test(float_against_itself),
-        cmocka_unit_test(other_output_and_faults), cmocka_unit_test(save_inputs),    cmocka_unit_test(save_outputs), cmocka_unit_test(nan_in_a_sample),
+        cmocka_unit_test(other_output_and_faults), cmocka_unit_test(save_inputs),    cmocka_unit_test(save_outputs), cmocka_unit_test(expected_outputs), cmocka_unit_test(nan_in_a_sample),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
