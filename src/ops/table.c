@@ -8,6 +8,8 @@ extern const FbOpFamily fb_ops_cast;
 extern const FbOpFamily fb_ops_control_flow;
 extern const FbOpFamily fb_ops_conv;
 extern const FbOpFamily fb_ops_cumulative;
+extern const FbOpFamily fb_ops_determinant;
+extern const FbOpFamily fb_ops_einsum;
 extern const FbOpFamily fb_ops_gather;
 extern const FbOpFamily fb_ops_generator;
 extern const FbOpFamily fb_ops_integer_conv;
@@ -37,6 +39,7 @@ extern const FbOpFamily fb_ops_slice;
 extern const FbOpFamily fb_ops_softmax;
 extern const FbOpFamily fb_ops_transpose;
 extern const FbOpFamily fb_ops_unary;
+extern const FbOpFamily fb_ops_unique;
 
 const FbOpFamily *const fb_op_families[] = {
     &fb_ops_attention,
@@ -46,6 +49,8 @@ const FbOpFamily *const fb_op_families[] = {
     &fb_ops_control_flow,
     &fb_ops_conv,
     &fb_ops_cumulative,
+    &fb_ops_determinant,
+    &fb_ops_einsum,
     &fb_ops_gather,
     &fb_ops_generator,
     &fb_ops_integer_conv,
@@ -75,5 +80,6 @@ const FbOpFamily *const fb_op_families[] = {
     &fb_ops_softmax,
     &fb_ops_transpose,
     &fb_ops_unary,
+    &fb_ops_unique,
 };
 const size_t fb_op_family_count = sizeof fb_op_families / sizeof fb_op_families[0];
