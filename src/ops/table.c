@@ -10,6 +10,7 @@ extern const FbOpFamily fb_ops_conv;
 extern const FbOpFamily fb_ops_cumulative;
 extern const FbOpFamily fb_ops_determinant;
 extern const FbOpFamily fb_ops_einsum;
+extern const FbOpFamily fb_ops_fourier;
 extern const FbOpFamily fb_ops_gather;
 extern const FbOpFamily fb_ops_generator;
 extern const FbOpFamily fb_ops_integer_conv;
@@ -40,6 +41,7 @@ extern const FbOpFamily fb_ops_softmax;
 extern const FbOpFamily fb_ops_transpose;
 extern const FbOpFamily fb_ops_unary;
 extern const FbOpFamily fb_ops_unique;
+extern const FbOpFamily fb_ops_unpool;
 
 const FbOpFamily *const fb_op_families[] = {
     &fb_ops_attention,
@@ -51,6 +53,7 @@ const FbOpFamily *const fb_op_families[] = {
     &fb_ops_cumulative,
     &fb_ops_determinant,
     &fb_ops_einsum,
+    &fb_ops_fourier,
     &fb_ops_gather,
     &fb_ops_generator,
     &fb_ops_integer_conv,
@@ -81,5 +84,6 @@ const FbOpFamily *const fb_op_families[] = {
     &fb_ops_transpose,
     &fb_ops_unary,
     &fb_ops_unique,
+    &fb_ops_unpool,
 };
 const size_t fb_op_family_count = sizeof fb_op_families / sizeof fb_op_families[0];
