@@ -193,7 +193,10 @@ static FbStatus run_stage(FbBinding *binding, FbStage *stage, FbError *err)
         }
         double start = instance->profile ? seconds_now() : 0.0;
         FB_TRY(run_step(instance->context, step->step, &step->call, err));
-        step->seconds = instance->profile ? seconds_now() - start : 0.0;
+        if (instance->profile) {
+            double seconds = seconds_now() - start;
+            step->seconds = step->seconds == 0.0 || seconds < step->seconds ? seconds : step->seconds;
+        }
     }
     return fire_events(binding, stage, (uint32_t)stage->step_count, err);
 }

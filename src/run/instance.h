@@ -27,7 +27,7 @@ typedef struct FbBoundStep {
     const FbStep *step;
     FbCall call;
     uint64_t scratch_offset;
-    double seconds;      /* of the last run, when profiled */
+    double seconds;      /* the shortest profiled run; 0: none */
 } FbBoundStep;
 
 typedef struct FbEvent { /* an observed value is complete after so many bound steps of its stage */

@@ -92,10 +92,10 @@ FbShape fb_form_physical(const FbShape *logical, bool channels_last);
 
 enum { FB_BINDINGS_MAX = 4 };
 
-typedef struct FbStepProfile { /* of one step of the last run */
+typedef struct FbStepProfile { /* of one step of the last run's binding */
     const char *name, *type, *kernel;
     uint64_t macs;
-    double seconds;
+    double seconds; /* the shortest of its profiled runs */
 } FbStepProfile;
 
 FbStatus fb_instance_create(const FbPlan *plan, FbInstance **instance, FbError *err);
