@@ -35,6 +35,9 @@ FbStatus fb_pass_remove_quant(FbGraph *graph, const FbKeep *keep, FbError *err);
  * once keep their names. *folded (may be NULL) counts. */
 FbStatus fb_pass_fold_batch_norm(FbGraph *graph, const FbKeep *keep, size_t *folded, FbError *err);
 
+/* A Pad of spatial axes with constant zeros, read by one Conv only, goes into that Conv's pads. The Pad is left without a reader. */
+FbStatus fb_pass_fold_pad(FbGraph *graph, const FbKeep *keep, FbError *err);
+
 /* Runs one node on constants. outputs[i].data is fb_alloc'ed and goes to the caller. *done false: cannot or should not be folded (random,
  * more than max_bytes of output, a failure that belongs to run time). */
 typedef FbStatus (*FbEvaluateNode)(void *user, const FbGraph *graph, const FbNode *node, const FbTensor *const *inputs, FbTensor *outputs,

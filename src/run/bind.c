@@ -198,9 +198,29 @@ static FbStatus check_operands(const FbBinding *binding, const FbStep *step, FbE
     return FB_OK;
 }
 
+/* Room for one more step; the arena keeps the smaller lists, together no longer than the last. */
+static FbStatus grow_steps(const FbBinding *binding, FbStage *stage, FbError *err)
+{
+    if (stage->step_count < stage->step_capacity) {
+        return FB_OK;
+    }
+    size_t capacity = stage->step_capacity == 0 ? 16 : 2 * stage->step_capacity;
+    FbBoundStep *steps = fb_arena_array(stage->arena, capacity, sizeof *steps);
+    if (steps == NULL) {
+        return fb_error_memory(binding->instance->context, err, "binding", capacity);
+    }
+    if (stage->step_count > 0) {
+        memcpy(steps, stage->steps, stage->step_count * sizeof *steps);
+    }
+    stage->steps = steps;
+    stage->step_capacity = capacity;
+    return FB_OK;
+}
+
 static FbStatus add_bound_step(FbBinding *binding, FbStage *stage, const FbStep *step, FbError *err)
 {
     FB_TRY(check_operands(binding, step, err));
+    FB_TRY(grow_steps(binding, stage, err));
     FbBoundStep *bound = &stage->steps[stage->step_count];
     *bound = (FbBoundStep){.step = step};
     for (uint32_t o = 0; o < step->output_count; o++) {
@@ -329,7 +349,6 @@ FbStatus fb_binding_stage(FbBinding *binding, size_t first, FbStage **out, FbErr
     stage->arena = arena;
     stage->number = binding->last_stage == NULL ? 0 : binding->last_stage->number + 1;
     stage->first_step = first;
-    stage->steps = fb_arena_array(arena, plan->step_count - first + 1, sizeof *stage->steps);
     stage->events = fb_arena_array(arena, plan->observed_count + 1, sizeof *stage->events);
     for (size_t s = first; s < plan->step_count; s++) { /* forget an earlier run's binding of what follows */
         for (uint32_t o = 0; o < plan->steps[s].output_count; o++) {
@@ -340,7 +359,7 @@ FbStatus fb_binding_stage(FbBinding *binding, size_t first, FbStage **out, FbErr
             }
         }
     }
-    FbStatus status = stage->steps == NULL || stage->events == NULL ? fb_error_memory(context, err, "binding", 0) : FB_OK;
+    FbStatus status = stage->events == NULL ? fb_error_memory(context, err, "binding", 0) : FB_OK;
     if (status == FB_OK && stage->number == 0) {
         status = add_events(binding, stage, NULL, err);
     }

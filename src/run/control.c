@@ -166,6 +166,8 @@ static FbStatus put_stack(const Loop *loop, uint32_t s, FbError *err)
     return fb_control_output(loop->control, loop->carried_count + s, &whole, err);
 }
 
+enum { FB_LOOP_TRIPS = 1 << 24 }; /* a loop that would go on for longer is refused: no file may hang the caller */
+
 static FbStatus iterate(Loop *loop, int64_t trips, int64_t condition, FbError *err)
 {
     FbControl *control = loop->control;
@@ -174,6 +176,9 @@ static FbStatus iterate(Loop *loop, int64_t trips, int64_t condition, FbError *e
     FbTensor number = {.dtype = FB_DTYPE_S64, .data = &i, .bytes = sizeof i}, go = {.dtype = FB_DTYPE_BOOL, .data = &flag, .bytes = 1};
     for (; i < trips && condition != 0; i++) {
         FB_TRY(fb_check_cancel(control->context, err));
+        if (i == FB_LOOP_TRIPS) {
+            return fb_error_set(err, FB_ERR_BUDGET, "its loop runs more than %d times", FB_LOOP_TRIPS);
+        }
         control->inputs[0] = &number;
         control->inputs[1] = &go;
         for (uint32_t c = 0; c < loop->carried_count; c++) {

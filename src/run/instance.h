@@ -47,7 +47,7 @@ typedef struct FbStage {
     uint32_t number;
     size_t first_step, end_step; /* of the plan */
     FbBoundStep *steps;
-    size_t step_count;
+    size_t step_count, step_capacity;
     FbEvent *events;
     size_t event_count;
     const FbStep *control;       /* the stage is this one step, run by nested plans */
