@@ -228,6 +228,39 @@ static void test_batch_norm_refused(void **state)
     finish(context, model);
 }
 
+/* Spatial zeros go into the Conv's pads; anything else stays. */
+static void test_pad(void **state)
+{
+    (void)state;
+    FbContext *context = build_context(1);
+    FbModel *model = build_model(context);
+    FbGraph *g = model->graph;
+    build_input(g, "x", FB_DTYPE_F32, 4, DIMS(1, 1, 4, 4));
+    build_constant(g, "w", FB_DTYPE_F32, 4, DIMS(1, 1, 1, 1), (float[]){1});
+    build_ints(g, "amounts", 8, DIMS(0, 0, 1, 2, 0, 0, 3, 4));
+    build_ints(g, "channels", 8, DIMS(0, 1, 1, 2, 0, 0, 3, 4));
+    build_float(g, "zero", 0.0f);
+    build_float(g, "one", 1.0f);
+    build_node(g, "Pad", 13, "x,amounts,zero", "p");
+    FbId conv = build_node(g, "Conv", 11, "p,w", "y");
+    assert_int_equal(fb_graph_set_attribute_ints(g, conv, "pads", DIMS(10, 0, 0, 0), 4, NULL), FB_OK);
+    build_node(g, "Pad", 13, "x,amounts,one", "q");
+    FbId ones = build_node(g, "Conv", 11, "q,w", "z");
+    build_node(g, "Pad", 13, "x,channels", "r");
+    FbId deeper = build_node(g, "Conv", 11, "r,w", "u");
+    build_output(g, "y");
+    build_output(g, "z");
+    build_output(g, "u");
+    assert_int_equal(fb_pass_fold_pad(g, NULL, NULL), FB_OK);
+    assert_int_equal(g->nodes[conv]->inputs[0], fb_graph_find_value(g, "x"));
+    const FbAttribute *pads = fb_node_attribute(g->nodes[conv], "pads");
+    assert_int_equal(pads->count, 4);
+    assert_memory_equal(pads->ints, DIMS(11, 2, 3, 4), 4 * sizeof(int64_t));
+    assert_int_equal(g->nodes[ones]->inputs[0], fb_graph_find_value(g, "q"));
+    assert_int_equal(g->nodes[deeper]->inputs[0], fb_graph_find_value(g, "r"));
+    finish(context, model);
+}
+
 static FbFunction *add_function(FbModel *model, const char *name, size_t inputs)
 {
     FbFunction *functions = fb_arena_array(model->arena, model->function_count + 1, sizeof *functions);
@@ -302,7 +335,7 @@ int main(void)
         cmocka_unit_test(test_dead_code),      cmocka_unit_test(test_dead_code_captures),    cmocka_unit_test(test_identity),
         cmocka_unit_test(test_fold_constants), cmocka_unit_test(test_fold_constants_budget), cmocka_unit_test(test_batch_norm),
         cmocka_unit_test(test_batch_norm_shared), cmocka_unit_test(test_batch_norm_refused), cmocka_unit_test(test_inline),
-        cmocka_unit_test(test_inline_recursion),
+        cmocka_unit_test(test_inline_recursion), cmocka_unit_test(test_pad),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

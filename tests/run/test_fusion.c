@@ -303,12 +303,74 @@ static void test_forms(void **state)
     check(&c, 3, &x, 1); /* product, Mul, PRelu */
 }
 
+static void quant(Case *c, const char *input, const char *output, const char *scale, const char *zero, FbDtype code)
+{
+    char ports[64];
+    snprintf(ports, sizeof ports, "%s,%s,%s", input, scale, zero);
+    FbId node = build_node(c->graph, "Quant", 1, ports, output);
+    c->graph->nodes[node]->domain = "fewbit";
+    assert_int_equal(fb_graph_set_attribute_int(c->graph, node, "code", code, NULL), FB_OK);
+    assert_int_equal(fb_graph_set_attribute_int(c->graph, node, "dtype", FB_DTYPE_F32, NULL), FB_OK);
+}
+
+static void quantized_model(Case *c)
+{
+    build_input(c->graph, "x", FB_DTYPE_F32, 4, DIMS(2, 3, 6, 5));
+    weight(c, "w", 4, DIMS(7, 3, 3, 3));
+    build_float(c->graph, "sx", 0.031f);
+    build_float(c->graph, "sy", 0.11f);
+    build_constant(c->graph, "zx", FB_DTYPE_U8, 0, NULL, (uint8_t[]){131});
+    build_constant(c->graph, "zy", FB_DTYPE_S8, 0, NULL, (int8_t[]){-128});
+    quant(c, "x", "xq", "sx", "zx", FB_DTYPE_U8);
+    conv(c, "xq,w", "p", 1);
+    build_node(c->graph, "Relu", 14, "p", "r");
+    quant(c, "r", "y", "sy", "zy", FB_DTYPE_S8);
+    build_output(c->graph, "y");
+}
+
+/* A Quant behind a product is rounding in its epilogue. */
+static void test_quant(void **state)
+{
+    (void)state;
+    Case c;
+    begin(&c);
+    quantized_model(&c);
+    FbTensor x = tensor(&c, 4, DIMS(2, 3, 6, 5));
+    check(&c, 4, &x, 1); /* Quant, layout, product, layout */
+}
+
+/* In float mode the Quants are not there: the result is that of the graph without them. */
+static void test_float_mode(void **state)
+{
+    (void)state;
+    Case c;
+    begin(&c);
+    quantized_model(&c);
+    FbTensor x = tensor(&c, 4, DIMS(2, 3, 6, 5)), got, want;
+    FbSessionOptions options = {.struct_bytes = sizeof options, .mode = FB_MODE_FLOAT};
+    FbSession *session = NULL, *plain = NULL;
+    assert_int_equal(fb_session_create(c.context, c.model, &options, &session, NULL), FB_OK);
+    FbGraph *g = c.graph;
+    fb_graph_set_input(g, g->values[fb_graph_find_value(g, "p")].producer, 0, fb_graph_find_value(g, "x"));
+    g->outputs[0] = fb_graph_find_value(g, "r");
+    assert_int_equal(fb_session_create(c.context, c.model, NULL, &plain, NULL), FB_OK);
+    assert_int_equal(fb_session_run(session, &x, 1, &got, 1, NULL), FB_OK);
+    assert_int_equal(fb_session_run(plain, &x, 1, &want, 1, NULL), FB_OK);
+    assert_int_equal(got.bytes, want.bytes);
+    assert_memory_equal(got.data, want.data, want.bytes);
+    fb_session_free(session);
+    fb_session_free(plain);
+    fb_model_free(c.model);
+    fb_context_free(c.context);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_conv_relu),         cmocka_unit_test(test_residual),     cmocka_unit_test(test_silu_concat),
         cmocka_unit_test(test_activations),       cmocka_unit_test(test_clip),         cmocka_unit_test(test_gelu),
         cmocka_unit_test(test_broadcast_operand), cmocka_unit_test(test_false_symbols), cmocka_unit_test(test_forms),
+        cmocka_unit_test(test_quant),             cmocka_unit_test(test_float_mode),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

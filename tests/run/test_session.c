@@ -413,6 +413,78 @@ static void test_no_allocation(void **state)
     end(&f);
 }
 
+/* Refuses every allocation from the k-th on. */
+typedef struct Refuser {
+    size_t calls, limit;
+} Refuser;
+
+static void *refuse_allocate(void *user, size_t bytes)
+{
+    Refuser *refuser = user;
+    return refuser->calls++ < refuser->limit ? malloc(bytes) : NULL;
+}
+
+static void refuse_release(void *user, void *pointer, size_t bytes)
+{
+    (void)user;
+    (void)bytes;
+    free(pointer);
+}
+
+static void build_everything(FbGraph *graph)
+{
+    static const float weights[2 * 3 * 9] = {1.0f, 2.0f};
+    build_input(graph, "x", FB_DTYPE_F32, 4, DIMS(fb_graph_symbol(graph, "N"), 3, 4, 4));
+    build_input(graph, "c", FB_DTYPE_BOOL, 0, NULL);
+    build_constant(graph, "w", FB_DTYPE_F32, 4, DIMS(2, 3, 3, 3), weights);
+    build_node(graph, "Conv", 11, "x,w", "p");
+    build_node(graph, "Relu", 14, "p", "r");
+    build_ints(graph, "flat", 2, (int64_t[]){-1, 8});
+    build_node(graph, "Reshape", 13, "r,flat", "m");
+    FbId node = build_node(graph, "If", 16, "c", "z");
+    FbGraph *then_body = build_body(graph, node, "then_branch"), *else_body = build_body(graph, node, "else_branch");
+    build_node(then_body, "Neg", 13, "m", "t");
+    build_output(then_body, "t");
+    build_node(else_body, "Add", 14, "m,m", "e");
+    build_output(else_body, "e");
+    build_node(graph, "Exp", 13, "z", "y");
+    build_output(graph, "y");
+}
+
+/* Whichever allocation fails, the answer is an error and nothing is lost. */
+static void test_refused_allocations(void **state)
+{
+    (void)state;
+    static float data[2 * 48];
+    bool finished = false;
+    for (size_t refused = 0; !finished; refused++) {
+        Refuser refuser = {0, SIZE_MAX};
+        FbAllocator allocator = {&refuser, refuse_allocate, refuse_release};
+        FbContextOptions options = {.struct_bytes = sizeof options, .threads = 1, .allocator = &allocator};
+        Fixture f = {0};
+        assert_int_equal(fb_context_create(&options, &f.context, NULL), FB_OK);
+        f.model = build_model(f.context);
+        build_everything(f.model->graph);
+        uint8_t flag = (uint8_t)(refused & 1);
+        FbTensor inputs[2] = {floats(data, 4, DIMS(2, 3, 4, 4)), {.dtype = FB_DTYPE_BOOL, .data = &flag, .bytes = 1}}, y;
+        FbError err = {FB_OK, ""};
+        refuser.calls = 0;
+        refuser.limit = refused;
+        FbStatus status = fb_session_create(f.context, f.model, NULL, &f.session, &err);
+        if (status == FB_OK) {
+            status = fb_session_run(f.session, inputs, 2, &y, 1, &err);
+        }
+        finished = status == FB_OK;
+        assert_true(finished || (status == FB_ERR_NO_MEMORY && err.message[0] != '\0'));
+        refuser.limit = SIZE_MAX;
+        if (!finished && f.session != NULL) { /* and the session still works afterwards */
+            run(&f, inputs, 2, &y, 1);
+        }
+        end(&f);
+        assert_true(refused < 10000);
+    }
+}
+
 /* A value reused after its last reader must not disturb a long-lived one. */
 static void test_lifetimes(void **state)
 {
@@ -480,7 +552,7 @@ int main(void)
         cmocka_unit_test(test_output_is_input), cmocka_unit_test(test_observe),     cmocka_unit_test(test_if),
         cmocka_unit_test(test_loop),           cmocka_unit_test(test_scan),         cmocka_unit_test(test_wrong_inputs),
         cmocka_unit_test(test_unknown_operator), cmocka_unit_test(test_no_allocation), cmocka_unit_test(test_lifetimes),
-        cmocka_unit_test(test_budget),
+        cmocka_unit_test(test_budget),          cmocka_unit_test(test_refused_allocations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
