@@ -2,7 +2,7 @@
 #include "kernels/product_block.h"
 
 enum {
-    BLOCK_A_FLOATS = 32768,  /* of A that a block of rows may touch: 128 KB stay in the second cache beside the panels */
+    BLOCK_A_FLOATS = 49152,  /* of A that a slab of a block of rows touches: 192 KB stay in the second cache beside the panels */
     BLOCK_ROWS_MAX = 384,
     SLAB_DEPTH = 384,        /* depth of a panel slab: 16 columns of it are 24 KB */
     UNITS_WANTED = 16,       /* units of work worth having, when each stays above UNIT_MACS */
@@ -16,9 +16,10 @@ static size_t up_to_multiple(size_t a, size_t of) { return (a + of - 1) / of * o
 FbProductTiling fb_product_tiling(const FbProductF32Kernel *kernel, size_t rows, size_t cols, size_t taps_depth)
 {
     FbProductTiling t;
-    size_t fit = at_most(BLOCK_A_FLOATS / at_least(taps_depth, 1), BLOCK_ROWS_MAX) / kernel->row_tile;
-    t.row_block = at_least(fit, 4) * kernel->row_tile;
-    t.row_block = at_most(t.row_block, up_to_multiple(at_least(rows, 1), kernel->row_tile));
+    const size_t slab = at_most(at_least(taps_depth, 1), SLAB_DEPTH);
+    const size_t most = at_least(at_most(BLOCK_A_FLOATS / slab, BLOCK_ROWS_MAX), 4 * kernel->row_tile);
+    t.row_blocks = at_least((rows + most - 1) / most, 1);
+    t.row_block = up_to_multiple(at_least((rows + t.row_blocks - 1) / t.row_blocks, 1), kernel->row_tile); /* of about equal height */
     t.row_blocks = (rows + t.row_block - 1) / t.row_block;
     size_t macs = rows * cols * taps_depth, units = at_most(macs / UNIT_MACS + 1, UNITS_WANTED);
     size_t splits = at_least((units + t.row_blocks - 1) / at_least(t.row_blocks, 1), 1);
