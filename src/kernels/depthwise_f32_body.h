@@ -66,16 +66,19 @@ static void depthwise_run(const FbDepthwiseF32 *d)
 {
     FbEpilogueSimple simple;
     const bool plain = d->epilogue && fb_epilogue_simple(d->epilogue, &simple);
-    for (size_t c = 0; c < d->channels; c += FB_LANES) {
-        const size_t n = d->channels - c < FB_LANES ? d->channels - c : FB_LANES;
-        const FbV bias = plain && d->epilogue->bias ? fb_v_load_n(d->epilogue->bias + c, n) : fb_v_set(-0.0f);
-        size_t pixel = 0;
-        for (; pixel + 4 <= d->pixels; pixel += 4) {
-            depthwise_four(d, pixel, c, n, plain ? &simple : NULL, bias);
+    /* Channels innermost: the rows that the taps point at are read from their beginning to their end. */
+    for (size_t pixel = 0; pixel < d->pixels;) {
+        const size_t step = pixel + 4 <= d->pixels ? 4 : 1;
+        for (size_t c = 0; c < d->channels; c += FB_LANES) {
+            const size_t n = d->channels - c < FB_LANES ? d->channels - c : FB_LANES;
+            const FbV bias = plain && d->epilogue->bias ? fb_v_load_n(d->epilogue->bias + c, n) : fb_v_set(-0.0f);
+            if (step == 4) {
+                depthwise_four(d, pixel, c, n, plain ? &simple : NULL, bias);
+            } else {
+                depthwise_one(d, pixel, c, n, plain ? &simple : NULL, bias);
+            }
         }
-        for (; pixel < d->pixels; pixel++) {
-            depthwise_one(d, pixel, c, n, plain ? &simple : NULL, bias);
-        }
+        pixel += step;
     }
     for (size_t pixel = 0; d->epilogue && !plain && pixel < d->pixels; pixel++) {
         depthwise_epilogue(d, pixel);
