@@ -18,6 +18,7 @@ struct FbArchive {
     bool *stored;
     uint64_t position; /* of libzip in source */
     zip_error_t error;
+    FbError fault; /* of a read that failed, so that it is not taken for a damaged archive */
 };
 
 struct FbMember {
@@ -55,8 +56,7 @@ static zip_int64_t source_callback(void *user, void *data, zip_uint64_t length, 
         return 0;
     case ZIP_SOURCE_READ: {
         uint64_t n = size - a->position < length ? size - a->position : length;
-        FbError ignored;
-        if (n > SIZE_MAX || fb_source_read(a->source, a->position, data, (size_t)n, &ignored) != FB_OK) {
+        if (n > SIZE_MAX || fb_source_read(a->source, a->position, data, (size_t)n, &a->fault) != FB_OK) {
             zip_error_set(&a->error, ZIP_ER_READ, 0);
             return -1;
         }
@@ -192,8 +192,9 @@ FbStatus fb_archive_open(FbContext *context, FbSource *source, FbArchive **archi
     FbStatus status = FB_OK;
     if (a->zip == NULL) {
         bool memory = zip_error_code_zip(&failure) == ZIP_ER_MEMORY;
-        status = memory ? fb_error_memory(context, err, "archive directory", fb_source_bytes(source))
-                        : fb_error_set(err, FB_ERR_FORMAT, "%s: damaged zip archive: %s", fb_source_path(source), zip_error_strerror(&failure));
+        status = a->fault.status != FB_OK ? fb_error_set(err, a->fault.status, "%s", a->fault.message)
+                 : memory ? fb_error_memory(context, err, "archive directory", fb_source_bytes(source))
+                          : fb_error_set(err, FB_ERR_FORMAT, "%s: damaged zip archive: %s", fb_source_path(source), zip_error_strerror(&failure));
     }
     zip_error_fini(&failure);
     if (status == FB_OK) {
@@ -235,6 +236,9 @@ uint64_t fb_archive_bytes(const FbArchive *archive, size_t index) { return archi
 static FbStatus member_failed(FbMember *m, const char *why, FbError *err)
 {
     char shown[80];
+    if (m->archive->fault.status != FB_OK) {
+        return fb_error_set(err, m->archive->fault.status, "%s", m->archive->fault.message);
+    }
     return fb_error_set(err, FB_ERR_FORMAT, "%s: member '%s': %s", fb_source_path(m->archive->source),
                         fb_escape(m->archive->names[m->index], shown, sizeof shown), why);
 }

@@ -17,13 +17,16 @@ typedef struct PngReader {
     png_structp png;
     png_infop info;
     FbStatus status;
+    bool refused; /* an allocation: what libpng reports next is not the file's fault */
     FbError *err;
 } PngReader;
 
 static png_voidp png_allocate(png_structp png, png_alloc_size_t bytes)
 {
     PngReader *r = png_get_mem_ptr(png);
-    return fb_alloc(r->context, bytes);
+    void *pointer = fb_alloc(r->context, bytes);
+    r->refused = r->refused || pointer == NULL;
+    return pointer;
 }
 
 static void png_release(png_structp png, png_voidp pointer)
@@ -36,7 +39,8 @@ static void png_failed(png_structp png, png_const_charp message)
 {
     PngReader *r = png_get_error_ptr(png);
     if (r->status == FB_OK) {
-        r->status = fb_error_set(r->err, FB_ERR_FORMAT, "%s: damaged PNG: %s", r->what, message);
+        r->status = r->refused ? fb_error_memory(r->context, r->err, r->what, 0)
+                               : fb_error_set(r->err, FB_ERR_FORMAT, "%s: damaged PNG: %s", r->what, message);
     }
     png_longjmp(png, 1);
 }
@@ -124,5 +128,8 @@ FbStatus fb_image_decode_png(FbContext *context, const char *what, const uint8_t
         png_run(&r);
     }
     png_destroy_read_struct(&r.png, &r.info, NULL);
+    if (r.status == FB_OK && r.refused) {
+        return fb_error_memory(context, err, what, count); /* libpng does without some chunks; an allocation that fails is still an error */
+    }
     return r.status;
 }

@@ -19,8 +19,9 @@
 static inline FbContext *test_context(void)
 {
     FbContext *context = NULL;
+    FbContextOptions options = {.struct_bytes = sizeof options, .threads = 1}; /* data are read on the calling thread */
     FbError err;
-    assert_int_equal(fb_context_create(NULL, &context, &err), FB_OK);
+    assert_int_equal(fb_context_create(&options, &context, &err), FB_OK);
     return context;
 }
 
