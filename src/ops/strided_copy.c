@@ -7,6 +7,7 @@
 enum {
     BLOCK = 16,             /* rows and columns of a transpose block: 16 x 4 bytes is one cache line */
     CHUNK = 16384,          /* elements of the innermost dimension per piece of work */
+    SHORT = 32,             /* an innermost dimension below this is done together with the next one */
     GRAIN_BYTES = 1 << 16   /* bytes per piece of parallel work */
 };
 
@@ -18,7 +19,8 @@ typedef struct CopyPlan {
     int across;             /* >= 0: the dimension that is innermost in `from`, swapped with the last one by blocks */
     int outer[FB_COPY_RANK_MAX];
     int outer_rank;
-    int64_t chunk, chunks;  /* the last dimension is cut into chunks */
+    bool tall;              /* a piece is the last two dimensions; the last one is short */
+    int64_t chunk, chunks;  /* the last dimension (tall: the one before it) is cut into chunks */
 } CopyPlan;
 
 void fb_row_major_strides(const int64_t *dims, int rank, int64_t *strides)
@@ -84,6 +86,31 @@ static void copy_line_any(size_t width, const char *from, ptrdiff_t from_step, c
     }
 }
 
+/* Rows of a few elements. */
+static inline void copy_rows(size_t width, const FbStridedCopy *copy, const char *from, char *to, int64_t rows)
+{
+    int last = copy->rank - 1;
+    ptrdiff_t bytes = (ptrdiff_t)width, from_step = (ptrdiff_t)copy->from_stride[last] * bytes, to_step = (ptrdiff_t)copy->to_stride[last] * bytes;
+    ptrdiff_t from_row = (ptrdiff_t)copy->from_stride[last - 1] * bytes, to_row = (ptrdiff_t)copy->to_stride[last - 1] * bytes;
+    int64_t count = copy->dims[last];
+    for (int64_t r = 0; r < rows; r++) {
+        for (int64_t c = 0; c < count; c++) {
+            memcpy(to + r * to_row + c * to_step, from + r * from_row + c * from_step, width);
+        }
+    }
+}
+
+static void copy_rows_any(size_t width, const FbStridedCopy *copy, const char *from, char *to, int64_t rows)
+{
+    switch (width) {
+    case 1: copy_rows(1, copy, from, to, rows); break;
+    case 2: copy_rows(2, copy, from, to, rows); break;
+    case 4: copy_rows(4, copy, from, to, rows); break;
+    case 8: copy_rows(8, copy, from, to, rows); break;
+    default: copy_rows(width, copy, from, to, rows); break;
+    }
+}
+
 /* to[r][c] = from[c][r]: rows are contiguous in `to`, columns in `from`. */
 static inline void transpose(size_t width, const char *from, ptrdiff_t from_step, char *to, ptrdiff_t to_step, int64_t rows, int64_t cols)
 {
@@ -116,6 +143,13 @@ static void copy_piece(const CopyPlan *plan, const char *from, char *to, int64_t
     const FbStridedCopy *copy = &plan->copy;
     int last = copy->rank - 1;
     ptrdiff_t width = (ptrdiff_t)plan->width;
+    if (plan->tall) {
+        int64_t first = chunk * plan->chunk, rows = copy->dims[last - 1] - first;
+        from += first * (ptrdiff_t)copy->from_stride[last - 1] * width;
+        to += first * (ptrdiff_t)copy->to_stride[last - 1] * width;
+        copy_rows_any(plan->width, copy, from, to, rows < plan->chunk ? rows : plan->chunk);
+        return;
+    }
     ptrdiff_t from_step = (ptrdiff_t)copy->from_stride[last] * width, to_step = (ptrdiff_t)copy->to_stride[last] * width;
     int64_t begin = chunk * plan->chunk;
     int64_t count = copy->dims[last] - begin < plan->chunk ? copy->dims[last] - begin : plan->chunk;
@@ -214,14 +248,15 @@ static void choose_loops(CopyPlan *plan)
             }
         }
     }
+    plan->tall = plan->across < 0 && last > 0 && copy->dims[last] < SHORT;
     plan->outer_rank = 0;
-    for (int i = 0; i < last; i++) {
+    for (int i = 0; i < (plan->tall ? last - 1 : last); i++) {
         if (i != plan->across) {
             plan->outer[plan->outer_rank++] = i;
         }
     }
-    plan->chunk = plan->across >= 0 ? 256 : CHUNK;
-    plan->chunks = (copy->dims[last] + plan->chunk - 1) / plan->chunk;
+    plan->chunk = plan->across >= 0 ? 256 : plan->tall ? CHUNK / SHORT : CHUNK;
+    plan->chunks = (copy->dims[plan->tall ? last - 1 : last] + plan->chunk - 1) / plan->chunk;
 }
 
 void fb_strided_copy(FbContext *context, const FbStridedCopy *copy, const void *from, int64_t from_first, void *to, int64_t to_first)
@@ -245,9 +280,9 @@ void fb_strided_copy(FbContext *context, const FbStridedCopy *copy, const void *
     for (int i = 0; i < plan.outer_rank; i++) {
         pieces *= plan.copy.dims[plan.outer[i]];
     }
-    int64_t last = plan.copy.dims[plan.copy.rank - 1];
-    int64_t piece_bytes = (last < plan.chunk ? last : plan.chunk) * (int64_t)plan.width;
-    piece_bytes *= plan.across >= 0 ? plan.copy.dims[plan.across] : 1;
+    int64_t last = plan.copy.dims[plan.copy.rank - 1], cut = plan.tall ? plan.copy.dims[plan.copy.rank - 2] : last;
+    int64_t piece_bytes = (cut < plan.chunk ? cut : plan.chunk) * (int64_t)plan.width;
+    piece_bytes *= plan.across >= 0 ? plan.copy.dims[plan.across] : plan.tall ? last : 1;
     int64_t grain = GRAIN_BYTES / piece_bytes > 1 ? GRAIN_BYTES / piece_bytes : 1;
     if (pieces <= grain) {
         copy_task(&plan, 0, 0, (size_t)pieces);
