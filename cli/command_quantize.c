@@ -243,8 +243,13 @@ static int print_result(Cli *cli, const Job *job)
         cli_line(cli, "dry run: nothing written; weights %s bytes, before %s", cli_grouped(job->report.bytes_after),
                  cli_grouped(job->report.bytes_before));
     }
-    cli_line(cli, "%zu weights in %.3f bits on average (scales included), %zu activations", job->report.weights_quantized,
-             job->report.effective_bits, job->report.activations_quantized);
+    if (job->report.weights_quantized || job->report.activations_quantized) {
+        cli_line(cli, "%zu weights in %.3f bits on average (scales included), %zu activations", job->report.weights_quantized,
+                 job->report.effective_bits, job->report.activations_quantized);
+    } else {
+        cli_line(cli, "nothing was quantized: %s finds no weight or activation to quantize here; another preset may ('fewbit list presets')",
+                 cli_shown(job->preset));
+    }
     int exit_code = print_left(cli, job);
     if (job->report.left_count == 0) {
         cli_line(cli, "nothing that could be quantized was left in float");
