@@ -1,0 +1,238 @@
+/* The main job with the n-th allocation or file operation failing: an error, nothing half-written under the final name, no leak, and the
+ * same call works right after. Sampled: the first calls one by one, then every STEP-th; all of them with FB_FAULTS=all. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/context_private.h"
+#include "fewbit/fewbit.h"
+
+static const char *const model_path = FB_SOURCE_DIR "/examples/fashion/fashion.onnx";
+
+typedef struct Faults {
+    uint64_t allocations, allocation_fails_at; /* 0: never */
+    int64_t live_bytes;
+    uint64_t operations, operation_fails_at;
+    int error;          /* errno of the failing operation */
+    int persistent;     /* everything after the first failure fails too */
+} Faults;
+
+static void *counted_allocate(void *user, size_t bytes)
+{
+    Faults *faults = user;
+    faults->allocations++;
+    if (faults->allocation_fails_at != 0 && (faults->persistent ? faults->allocations >= faults->allocation_fails_at
+                                                                : faults->allocations == faults->allocation_fails_at)) {
+        return NULL;
+    }
+    faults->live_bytes += (int64_t)bytes;
+    return malloc(bytes);
+}
+
+static void counted_release(void *user, void *pointer, size_t bytes)
+{
+    ((Faults *)user)->live_bytes -= (int64_t)bytes;
+    free(pointer);
+}
+
+static int fails(Faults *faults)
+{
+    faults->operations++;
+    return faults->operation_fails_at != 0 && (faults->persistent ? faults->operations >= faults->operation_fails_at
+                                                                  : faults->operations == faults->operation_fails_at);
+}
+
+#define PASS(call)                                                     \
+    Faults *faults = user;                                             \
+    if (fails(faults)) {                                               \
+        return faults->error;                                          \
+    }                                                                  \
+    return fb_file_os_hooks.call
+
+static int hook_open_read(void *user, const char *path, void **handle) { PASS(open_read(NULL, path, handle)); }
+static int hook_open_beneath(void *user, const char *folder, const char *name, void **handle) { PASS(open_beneath(NULL, folder, name, handle)); }
+static int hook_create(void *user, const char *path, void **handle) { PASS(create(NULL, path, handle)); }
+static int hook_read_at(void *user, void *handle, uint64_t offset, void *buffer, size_t bytes, size_t *done)
+{
+    PASS(read_at(NULL, handle, offset, buffer, bytes, done));
+}
+static int hook_write_at(void *user, void *handle, uint64_t offset, const void *buffer, size_t bytes, size_t *done)
+{
+    PASS(write_at(NULL, handle, offset, buffer, bytes, done));
+}
+static int hook_size(void *user, void *handle, uint64_t *bytes) { PASS(size(NULL, handle, bytes)); }
+static int hook_sync(void *user, void *handle) { PASS(sync(NULL, handle)); }
+static int hook_close(void *user, void *handle)
+{
+    (void)user; /* the descriptor is gone either way: a failing close must still close */
+    return fb_file_os_hooks.close(NULL, handle);
+}
+static int hook_rename(void *user, const char *from, const char *to) { PASS(rename(NULL, from, to)); }
+static int hook_sync_folder(void *user, const char *path) { PASS(sync_folder(NULL, path)); }
+static int hook_remove(void *user, const char *path)
+{
+    (void)user;
+    return fb_file_os_hooks.remove(NULL, path);
+}
+static int hook_kind(void *user, const char *path, int *kind, uint64_t *bytes) { PASS(kind(NULL, path, kind, bytes)); }
+static int hook_list(void *user, const char *folder, int (*each)(void *, const char *), void *each_user)
+{
+    PASS(list(NULL, folder, each, each_user));
+}
+
+static FbStatus read_sample(void *user, size_t index, FbSample *sample, FbError *err)
+{
+    static float pixels[28 * 28];
+    static FbTensor input;
+    (void)user;
+    (void)err;
+    for (size_t k = 0; k < 28 * 28; k++) {
+        pixels[k] = (float)((k * 7 + index * 31) % 256);
+    }
+    input = (FbTensor){.dtype = FB_DTYPE_F32, .rank = 4, .dims = {1, 1, 28, 28}, .data = pixels, .bytes = sizeof pixels};
+    *sample = (FbSample){.inputs = &input, .input_count = 1, .label = (int64_t)index, .name = "made"};
+    return FB_OK;
+}
+
+/* Load, calibrate, quantize, save, load again, evaluate: every parser, writer and the executor. */
+static FbStatus main_job(FbContext *context, const char *output, FbError *err)
+{
+    FbModel *model = NULL, *quantized = NULL;
+    FbDataset *data = NULL;
+    FbStatistics *statistics = NULL;
+    FbRecipe *recipe = NULL;
+    FbEvaluation evaluation = {0};
+    FbSaveOptions save = {.struct_bytes = sizeof save, .overwrite = 1};
+    FbEvaluateOptions options = {.struct_bytes = sizeof options, .max_loss = -1};
+    FbStatus status = fb_model_load(context, model_path, &model, err);
+    if (status == FB_OK) { status = fb_dataset_from_callback(context, 2, read_sample, NULL, &data, err); }
+    if (status == FB_OK) { status = fb_calibrate(context, model, data, NULL, &statistics, err); }
+    if (status == FB_OK) { status = fb_recipe_preset(context, "int8-static", &recipe, err); }
+    if (status == FB_OK) { status = fb_quantize(context, model, recipe, statistics, NULL, err); }
+    if (status == FB_OK) { status = fb_model_save(context, model, output, &save, NULL, err); }
+    if (status == FB_OK) { status = fb_model_load(context, output, &quantized, err); }
+    if (status == FB_OK) {
+        options.baseline = model;
+        status = fb_evaluate(context, quantized, data, &options, &evaluation, err);
+    }
+    fb_evaluation_free(context, &evaluation);
+    fb_recipe_free(recipe);
+    fb_statistics_free(statistics);
+    fb_dataset_free(data);
+    fb_model_free(quantized);
+    fb_model_free(model);
+    return status;
+}
+
+static FbStatus run_with(Faults *faults, const char *output, FbError *err)
+{
+    FbAllocator allocator = {faults, counted_allocate, counted_release};
+    FbFileHooks files = {faults, hook_open_read, hook_open_beneath, hook_create, hook_read_at, hook_write_at, hook_size, hook_sync,
+                         hook_close, hook_rename, hook_sync_folder, hook_remove, hook_kind, hook_list};
+    FbContextOptions options = {.struct_bytes = sizeof options, .allocator = &allocator, .files = &files, .threads = 1};
+    FbContext *context = NULL;
+    FbStatus status = fb_context_create(&options, &context, err);
+    if (status == FB_OK) {
+        status = main_job(context, output, err);
+    }
+    fb_context_free(context);
+    return status;
+}
+
+static const char *output_path(void)
+{
+    static char path[64];
+    snprintf(path, sizeof path, "/tmp/fewbit-faults-%d.onnx", (int)getpid());
+    return path;
+}
+
+/* The file is either absent or loads whole. */
+static void check_output(const char *path)
+{
+    if (access(path, F_OK) != 0) {
+        return;
+    }
+    FbError err = {0};
+    FbContext *context = NULL;
+    FbModel *model = NULL;
+    assert_int_equal(fb_context_create(NULL, &context, &err), FB_OK);
+    assert_int_equal(fb_model_load(context, path, &model, &err), FB_OK);
+    fb_model_free(model);
+    fb_context_free(context);
+    remove(path);
+}
+
+static uint64_t next_call(uint64_t k, uint64_t whole, uint64_t step)
+{
+    return getenv("FB_FAULTS") != NULL || k < whole ? k + 1 : k + step;
+}
+
+static void check_one(Faults *faults, uint64_t k)
+{
+    FbError err = {0};
+    FbStatus status = run_with(faults, output_path(), &err);
+    if (status != FB_OK) {
+        assert_true(err.message[0] != '\0');
+        assert_int_not_equal(status, FB_ERR_INTERNAL);
+    }
+    if (faults->live_bytes != 0) {
+        fail_msg("call %llu: %lld bytes leaked (status %d: %s)", (unsigned long long)k, (long long)faults->live_bytes, status, err.message);
+    }
+    check_output(output_path());
+}
+
+static void allocation_failures(void **state)
+{
+    (void)state;
+    Faults count = {0};
+    FbError err = {0};
+    if (run_with(&count, output_path(), &err) != FB_OK) {
+        fail_msg("the job fails by itself: %s", err.message);
+    }
+    assert_int_equal(count.live_bytes, 0);
+    check_output(output_path());
+    uint64_t step = count.allocations / 150 + 1;
+    for (int persistent = 0; persistent < 2; persistent++) {
+        for (uint64_t k = 1; k <= count.allocations; k = next_call(k, 100, step)) {
+            Faults faults = {.allocation_fails_at = k, .persistent = persistent};
+            check_one(&faults, k);
+        }
+    }
+}
+
+static void file_failures(void **state)
+{
+    (void)state;
+    static const int errors[] = {EIO, ENOSPC, EACCES};
+    Faults count = {0};
+    FbError err = {0};
+    assert_int_equal(run_with(&count, output_path(), &err), FB_OK);
+    check_output(output_path());
+    uint64_t step = count.operations / 100 + 1;
+    for (size_t e = 0; e < sizeof errors / sizeof errors[0]; e++) {
+        for (uint64_t k = 1; k <= count.operations; k = next_call(k, 50, step)) {
+            Faults faults = {.operation_fails_at = k, .error = errors[e], .persistent = (int)(e % 2)};
+            FbError failure = {0};
+            FbStatus status = run_with(&faults, output_path(), &failure);
+            if (status == FB_OK) {
+                fail_msg("file operation %llu failed with errno %d and nobody noticed", (unsigned long long)k, errors[e]);
+            }
+            assert_int_equal(faults.live_bytes, 0);
+            check_output(output_path());
+        }
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(allocation_failures), cmocka_unit_test(file_failures)};
+    return cmocka_run_group_tests_name("faults", tests, NULL, NULL);
+}
