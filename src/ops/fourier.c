@@ -112,12 +112,9 @@ static void transform_run(Transform *t)
         t->out = swap;
         done *= p;
     }
-    Complex *result = t->in;
+    Complex *result = t->in; /* without a factor the input itself */
     t->in = t->out;
     t->out = result;
-    if (t->factor_count == 0) {
-        t->out[0] = t->in[0];
-    }
     for (int64_t k = 0; t->inverse && k < t->n; k++) {
         t->out[k] = (Complex){t->out[k].re / (float)t->n, t->out[k].im / (float)t->n};
     }
