@@ -156,7 +156,8 @@ static FbStatus map_values(Call *call, FbError *err)
         if (fixed[v]) {
             continue;
         }
-        char *base = fb_arena_printf(call->arena, "%s/%s", call->node->name, body->values[v].name);
+        /* With the call's number in it the name is nearly always free, also when all nodes have one name. */
+        char *base = fb_arena_printf(call->arena, "%s.%u/%s", call->node->name, (unsigned)call->node->id, body->values[v].name);
         const char *name = base == NULL ? NULL : fb_graph_unique_name(call->graph, base);
         if (name == NULL) {
             return no_memory(call, err);

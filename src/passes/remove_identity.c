@@ -28,6 +28,62 @@ static bool dropout_is_identity(const FbGraph *graph, const FbNode *node)
     return off;
 }
 
+/* What replaces each value; itself when nothing does. One sweep at the end rewrites all readers, so that long chains cost no more than
+ * short ones. */
+typedef struct Replacements {
+    FbArena *arena;
+    FbId *by;
+    size_t count;
+} Replacements;
+
+static FbStatus begin_replacing(const FbGraph *graph, Replacements *replacements, FbError *err)
+{
+    replacements->count = graph->value_count;
+    replacements->arena = fb_arena_create(graph->context);
+    replacements->by = replacements->arena == NULL ? NULL : fb_arena_array(replacements->arena, graph->value_count + 1, sizeof(FbId));
+    if (replacements->by == NULL) {
+        fb_arena_free(replacements->arena);
+        return fb_error_memory(graph->context, err, "replacing values", graph->value_count);
+    }
+    for (size_t v = 0; v < graph->value_count; v++) {
+        replacements->by[v] = (FbId)v;
+    }
+    return FB_OK;
+}
+
+static FbId resolve(Replacements *replacements, FbId value)
+{
+    FbId end = value;
+    while (replacements->by[end] != end) {
+        end = replacements->by[end];
+    }
+    while (replacements->by[value] != end) { /* shortens the way for the next */
+        FbId next = replacements->by[value];
+        replacements->by[value] = end;
+        value = next;
+    }
+    return end;
+}
+
+/* Node inputs and what subgraphs read; graph outputs keep their values. Frees the replacements. */
+static void apply_replacements(FbGraph *graph, Replacements *replacements)
+{
+    for (size_t n = 0; n < graph->node_count; n++) {
+        for (uint32_t i = 0; !graph->nodes[n]->removed && i < graph->nodes[n]->input_count; i++) {
+            FbId *input = &graph->nodes[n]->inputs[i];
+            *input = *input == FB_NONE ? FB_NONE : resolve(replacements, *input);
+        }
+    }
+    for (size_t g = 0; g < graph->subgraph_count; g++) {
+        FbGraph *inner = graph->subgraphs[g];
+        for (size_t v = 0; v < inner->value_count; v++) {
+            FbId *outer = &inner->values[v].outer;
+            *outer = *outer == FB_NONE ? FB_NONE : resolve(replacements, *outer);
+        }
+    }
+    fb_arena_free(replacements->arena);
+}
+
 static bool hands_through(const FbGraph *graph, const FbNode *node)
 {
     if (node->removed || node->input_count < 1 || node->output_count < 1 || node->inputs[0] == FB_NONE || node->outputs[0] == FB_NONE) {
@@ -38,16 +94,17 @@ static bool hands_through(const FbGraph *graph, const FbNode *node)
 
 FbStatus fb_pass_remove_identity(FbGraph *graph, const FbKeep *keep, FbError *err)
 {
-    (void)err;
+    Replacements replacements;
+    FB_TRY(begin_replacing(graph, &replacements, err));
     for (size_t n = 0; n < graph->node_count; n++) {
         FbNode *node = graph->nodes[n];
         if (!hands_through(graph, node) || fb_keep_value(keep, node->outputs[0]) || fb_graph_is_output(graph, node->outputs[0])) {
             continue;
         }
-        FbId from = node->outputs[0], to = node->inputs[0];
+        replacements.by[node->outputs[0]] = node->inputs[0];
         fb_graph_remove_node(graph, (FbId)n);
-        fb_graph_replace_uses(graph, from, to, false);
     }
+    apply_replacements(graph, &replacements);
     return FB_OK;
 }
 
@@ -56,21 +113,18 @@ static FbStatus remove_quant(FbGraph *graph, const FbKeep *keep, int depth, FbEr
     if (depth > FB_QUANT_DEPTH) {
         return fb_error_set(err, FB_ERR_BUDGET, "subgraphs are nested more than %d deep", FB_QUANT_DEPTH);
     }
+    for (size_t g = 0; g < graph->subgraph_count; g++) {
+        FB_TRY(remove_quant(graph->subgraphs[g], NULL, depth + 1, err));
+    }
+    Replacements replacements;
+    FB_TRY(begin_replacing(graph, &replacements, err));
     for (size_t n = 0; n < graph->node_count; n++) {
         FbNode *node = graph->nodes[n];
-        if (node->removed) {
+        if (node->removed || !fb_node_is(node, "fewbit", "Quant") || node->input_count < 1 || node->inputs[0] == FB_NONE ||
+            node->output_count < 1 || node->outputs[0] == FB_NONE) {
             continue;
         }
-        for (size_t a = 0; a < node->attribute_count; a++) {
-            if (node->attributes[a].type == FB_ATTR_GRAPH && node->attributes[a].graph != NULL) {
-                FB_TRY(remove_quant(node->attributes[a].graph, NULL, depth + 1, err));
-            }
-        }
-        if (!fb_node_is(node, "fewbit", "Quant") || node->input_count < 1 || node->output_count < 1 || node->outputs[0] == FB_NONE) {
-            continue;
-        }
-        FbId from = node->outputs[0], to = node->inputs[0];
-        if (fb_graph_is_output(graph, from) || fb_keep_value(keep, from)) {
+        if (fb_graph_is_output(graph, node->outputs[0]) || fb_keep_value(keep, node->outputs[0])) {
             /* A value that must exist keeps its name: the node becomes an Identity. */
             node->op_type = "Identity";
             node->domain = "";
@@ -79,9 +133,10 @@ static FbStatus remove_quant(FbGraph *graph, const FbKeep *keep, int depth, FbEr
             node->attribute_count = 0;
             continue;
         }
+        replacements.by[node->outputs[0]] = node->inputs[0];
         fb_graph_remove_node(graph, (FbId)n);
-        fb_graph_replace_uses(graph, from, to, false);
     }
+    apply_replacements(graph, &replacements);
     return FB_OK;
 }
 

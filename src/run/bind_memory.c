@@ -5,7 +5,7 @@
 #include "base/checked.h"
 #include "run/instance.h"
 
-enum { FB_PLACE_ALIGN = 64 };
+enum { FB_PLACE_ALIGN = 64, FB_PLACE_BY_SIZE = 3000 };
 
 typedef struct Item { /* memory in use from step `first` to step `last` */
     uint64_t bytes, offset;
@@ -117,19 +117,39 @@ static int larger_first(const void *left, const void *right)
     return a->scratch != b->scratch ? (int)a->scratch - (int)b->scratch : (a->number > b->number) - (a->number < b->number);
 }
 
+static int earlier_first(const void *left, const void *right)
+{
+    const Item *a = *(Item *const *)left, *b = *(Item *const *)right;
+    return a->first != b->first ? (a->first < b->first ? -1 : 1) : larger_first(left, right);
+}
+
 static bool at_once(const Item *a, const Item *b)
 {
     return a->first <= b->last && b->first <= a->last;
 }
 
-/* Places items from the largest to the smallest, each at the lowest offset where nothing alive at the same time is. `placed` is kept in
- * order of offset. */
-static bool place_items(Item **items, size_t count, Item **placed, uint64_t *total)
+/* Keeps, in order, what is alive at step `first` or later. */
+static size_t drop_ended(Item **placed, size_t count, uint32_t first)
 {
+    size_t kept = 0;
+    for (size_t p = 0; p < count; p++) {
+        if (placed[p]->last >= first) {
+            placed[kept++] = placed[p];
+        }
+    }
+    return kept;
+}
+
+/* Places items in the given order, each at the lowest offset where nothing alive at the same time is. `placed` is kept in order of offset;
+ * with `by_time` items come in order of their first step, and what has ended is dropped from it, so that long graphs cost no square. */
+static bool place_items(Item **items, size_t count, bool by_time, Item **placed, uint64_t *total)
+{
+    size_t alive = 0;
     *total = 0;
     for (size_t i = 0; i < count; i++) {
         uint64_t offset = 0, end;
-        for (size_t p = 0; p < i; p++) {
+        alive = by_time ? drop_ended(placed, alive, items[i]->first) : alive;
+        for (size_t p = 0; p < alive; p++) {
             if (!at_once(items[i], placed[p])) {
                 continue;
             }
@@ -144,7 +164,7 @@ static bool place_items(Item **items, size_t count, Item **placed, uint64_t *tot
             return false;
         }
         *total = end > *total ? end : *total;
-        size_t at = i;
+        size_t at = alive++;
         while (at > 0 && placed[at - 1]->offset > offset) {
             placed[at] = placed[at - 1];
             at--;
@@ -195,8 +215,9 @@ static FbStatus layout(FbBinding *binding, FbStage *stage, FbArena *arena, FbErr
     for (size_t i = 0; i < count; i++) {
         order[i] = &items[i];
     }
-    qsort(order, count, sizeof(Item *), larger_first);
-    if (!place_items(order, count, placed, &stage->bytes)) {
+    bool by_time = count > FB_PLACE_BY_SIZE;
+    qsort(order, count, sizeof(Item *), by_time ? earlier_first : larger_first);
+    if (!place_items(order, count, by_time, placed, &stage->bytes)) {
         return fb_error_set(err, FB_ERR_BUDGET, "the values of this run do not fit in the address space");
     }
     for (size_t i = 0; i < count; i++) {

@@ -27,6 +27,9 @@ static FbStatus check_graph(FbGraph *graph, FbArena *arena, int depth, FbError *
     if (depth > FB_CONTROL_DEPTH) {
         return fb_error_set(err, FB_ERR_BUDGET, "subgraphs are nested more than %d deep", FB_CONTROL_DEPTH);
     }
+    FbId *order;
+    size_t count;
+    FB_TRY(fb_graph_sort(graph, arena, &order, &count, err)); /* what follows relies on there being no cycle */
     for (size_t n = 0; n < graph->node_count; n++) {
         const FbNode *node = graph->nodes[n];
         const FbOp *op;

@@ -363,6 +363,21 @@ static void test_unknown_operator(void **state)
     end(&f);
 }
 
+/* A graph that feeds itself is refused, not followed. */
+static void test_cycle(void **state)
+{
+    (void)state;
+    Fixture f;
+    begin(&f);
+    build_node(f.graph, "Identity", 13, "b", "a");
+    build_node(f.graph, "Identity", 13, "a", "b");
+    build_node(f.graph, "Neg", 13, "a", "y");
+    build_output(f.graph, "y");
+    FbError err = {FB_OK, ""};
+    assert_int_equal(fb_session_create(f.context, f.model, NULL, &f.session, &err), FB_ERR_FORMAT);
+    end(&f);
+}
+
 /* Memory hooks that count. */
 typedef struct Counter {
     size_t calls;
@@ -523,6 +538,41 @@ static void test_lifetimes(void **state)
     end(&f);
 }
 
+/* Thousands of steps take the other way of placing values: x + x + ... in a chain, with an early value read at the end. */
+static void test_long_chain(void **state)
+{
+    (void)state;
+    enum { LENGTH = 5000 };
+    Fixture f;
+    begin(&f);
+    build_input(f.graph, "x", FB_DTYPE_F32, 1, DIMS(20));
+    char previous[16] = "x", name[16], ports[40];
+    for (int i = 0; i < LENGTH; i++) {
+        snprintf(name, sizeof name, "v%d", i);
+        snprintf(ports, sizeof ports, "%s,x", previous);
+        FbId node = build_node(f.graph, i % 2 == 0 ? "Add" : "Max", 14, ports, name);
+        assert_int_equal(node, i);
+        memcpy(previous, name, sizeof previous);
+    }
+    build_node(f.graph, "Sub", 14, "v4999,v0", "y"); /* 2501 x - 2 x for x >= 0 */
+    build_output(f.graph, "y");
+    create(&f);
+    float data[20], want[20];
+    for (int i = 0; i < 20; i++) {
+        data[i] = (float)i;
+        want[i] = 2499.0f * (float)i;
+    }
+    FbTensor x = floats(data, 1, DIMS(20)), y;
+    run(&f, &x, 1, &y, 1);
+    check_floats(&y, 20, want);
+    uint64_t bytes;
+    bool complete;
+    const FbTensor *given = &x;
+    assert_int_equal(fb_instance_forecast(fb_session_instance(f.session), &given, &bytes, &complete, NULL), FB_OK);
+    assert_true(complete && bytes <= 4 * 128);
+    end(&f);
+}
+
 static void test_budget(void **state)
 {
     (void)state;
@@ -552,7 +602,7 @@ int main(void)
         cmocka_unit_test(test_output_is_input), cmocka_unit_test(test_observe),     cmocka_unit_test(test_if),
         cmocka_unit_test(test_loop),           cmocka_unit_test(test_scan),         cmocka_unit_test(test_wrong_inputs),
         cmocka_unit_test(test_unknown_operator), cmocka_unit_test(test_no_allocation), cmocka_unit_test(test_lifetimes),
-        cmocka_unit_test(test_budget),          cmocka_unit_test(test_refused_allocations),
+        cmocka_unit_test(test_long_chain),      cmocka_unit_test(test_cycle),      cmocka_unit_test(test_budget),          cmocka_unit_test(test_refused_allocations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
