@@ -120,6 +120,17 @@ static double load_one(FbDtype dtype, const void *data, int64_t index)
     return value;
 }
 
+/* A row of 4- or 2-bit integers. */
+static void load_packed(FbDtype dtype, const void *data, int64_t first, FbWork work, void *to, size_t count)
+{
+    int8_t codes[FB_WORK_BLOCK];
+    for (size_t at = 0; at < count; at += FB_WORK_BLOCK) {
+        size_t n = count - at < FB_WORK_BLOCK ? count - at : FB_WORK_BLOCK;
+        fb_unpack_codes(dtype, data, (uint64_t)first + at, codes, n);
+        fb_work_load(FB_DTYPE_S8, codes, 0, 1, work, (char *)to + at * fb_work_bytes(work), n);
+    }
+}
+
 void fb_work_load(FbDtype dtype, const void *data, int64_t first, int64_t stride, FbWork work, void *to, size_t count)
 {
     bool done = false;
@@ -128,6 +139,10 @@ void fb_work_load(FbDtype dtype, const void *data, int64_t first, int64_t stride
     case FB_WORK_F64: done = load_f64(dtype, data, first, stride, to, count); break;
     case FB_WORK_S64: done = load_s64(dtype, data, first, stride, to, count); break;
     case FB_WORK_U64: done = load_u64(dtype, data, first, stride, to, count); break;
+    }
+    if (!done && stride == 1 && fb_dtype_bits(dtype) < 8 && dtype != FB_DTYPE_F4E2M1) {
+        load_packed(dtype, data, first, work, to, count);
+        return;
     }
     for (size_t i = 0; !done && i < count; i++) {
         double value = load_one(dtype, data, first + (int64_t)i * stride);
@@ -221,6 +236,22 @@ static void store_integer(FbDtype dtype, void *data, int64_t first, const void *
     }
 }
 
+/* A float as the bits of an integer or bool; see the header for values out of range. */
+static uint64_t float_code(FbDtype dtype, double value)
+{
+    switch (dtype) {
+    case FB_DTYPE_BOOL: return value != 0.0; /* NaN is true */
+    case FB_DTYPE_U64: return fb_double_to_u64(value);
+    case FB_DTYPE_U32: return value > 0 ? (uint64_t)(value < 4294967295.0 ? value : 4294967295.0) : 0;
+    case FB_DTYPE_S32:
+        if (!(value > -2147483648.0)) {
+            return isnan(value) ? 0 : (uint64_t)INT32_MIN;
+        }
+        return (uint64_t)(int64_t)(value < 2147483647.0 ? value : 2147483647.0);
+    default: return (uint64_t)fb_double_to_s64(value);
+    }
+}
+
 void fb_work_store(FbDtype dtype, void *data, int64_t first, FbWork work, const void *from, size_t count)
 {
     bool from_float = work == FB_WORK_F32 || work == FB_WORK_F64;
@@ -236,19 +267,13 @@ void fb_work_store(FbDtype dtype, void *data, int64_t first, FbWork work, const 
     } else if (!from_float) {
         store_integer(dtype, data, first, from, count);
     } else {
-        const FbDtypeInfo *info = fb_dtype_info(dtype);
-        for (size_t i = 0; i < count; i++) {
-            double value = work == FB_WORK_F64 ? ((const double *)from)[i] : (double)((const float *)from)[i];
-            uint64_t code;
-            if (dtype == FB_DTYPE_BOOL) {
-                code = value != 0.0; /* NaN is true */
-            } else if (dtype == FB_DTYPE_U64) {
-                code = fb_double_to_u64(value);
-            } else {
-                double clamped = value < info->low ? info->low : value > info->high ? info->high : value;
-                code = (uint64_t)fb_double_to_s64(info->bits < 32 ? value : clamped);
+        uint64_t codes[FB_WORK_BLOCK];
+        for (size_t at = 0; at < count; at += FB_WORK_BLOCK) {
+            size_t n = count - at < FB_WORK_BLOCK ? count - at : FB_WORK_BLOCK;
+            for (size_t i = 0; i < n; i++) {
+                codes[i] = float_code(dtype, work == FB_WORK_F64 ? ((const double *)from)[at + i] : (double)((const float *)from)[at + i]);
             }
-            store_integer(dtype, data, first + (int64_t)i, &code, 1);
+            store_integer(dtype, data, first + (int64_t)at, codes, n);
         }
     }
 }

@@ -56,6 +56,9 @@ typedef struct ConvWork {
     const FbTensor *x_scale, *w_scale, *y_scale, *y_zero, *bias;   /* y_scale NULL: store int32 sums */
     FbTensor *to;
     int64_t channels, filters, group_channels, group_filters, in_size, out_size, taps, blocks;
+    float *centered;                                               /* x less its zero point, channels last */
+    const FbProductF32Kernel *kernel;
+    int64_t groups, panels;                                        /* panels of filters per group */
 } ConvWork;
 
 static double pick(const FbTensor *tensor, int64_t i)
@@ -81,6 +84,22 @@ static void add_tap(const ConvWork *work, FbIntegerSums *sums, int64_t image, in
     }
 }
 
+static void store_sum(const ConvWork *work, int64_t sum, int64_t filter, int64_t at, double multiplier)
+{
+    if (!work->y_scale) {
+        ((int32_t *)work->to->data)[at] = (int32_t)(uint32_t)(uint64_t)sum;
+        return;
+    }
+    sum += work->bias ? ((const int32_t *)work->bias->data)[filter] : 0;
+    fb_integer_requantize(sum, multiplier, (int32_t)pick(work->y_zero, 0), work->to, at);
+}
+
+static double multiplier_of(const ConvWork *work, int64_t filter)
+{
+    return work->y_scale ? pick(work->x_scale, 0) * pick(work->w_scale, filter) / pick(work->y_scale, 0) : 0;
+}
+
+/* Few filters per group (depthwise): one filter and a block of pixels at a time. */
 static void conv_block(const ConvWork *work, int64_t image, int64_t filter, int64_t pixel, size_t count)
 {
     FbIntegerSums sums;
@@ -94,15 +113,9 @@ static void conv_block(const ConvWork *work, int64_t image, int64_t filter, int6
     }
     fb_integer_flush(&sums, count);
     int64_t first = (image * work->filters + filter) * work->out_size + pixel;
+    double multiplier = multiplier_of(work, filter);
     for (size_t i = 0; i < count; i++) {
-        int64_t at = first + (int64_t)i, sum = sums.total[i];
-        if (!work->y_scale) {
-            ((int32_t *)work->to->data)[at] = (int32_t)(uint32_t)(uint64_t)sum;
-            continue;
-        }
-        sum += work->bias ? ((const int32_t *)work->bias->data)[filter] : 0;
-        double multiplier = pick(work->x_scale, 0) * pick(work->w_scale, filter) / pick(work->y_scale, 0);
-        fb_integer_requantize(sum, multiplier, (int32_t)pick(work->y_zero, 0), work->to, at);
+        store_sum(work, sums.total[i], filter, first + (int64_t)i, multiplier);
     }
 }
 
@@ -116,6 +129,101 @@ static void conv_task(void *arg, size_t slot, size_t begin, size_t end)
         conv_block(work, line / work->filters, line % work->filters, pixel, (size_t)count);
     }
 }
+
+/* Images to channels last, less the zero point. */
+static void center_task(void *arg, size_t slot, size_t begin, size_t end)
+{
+    const ConvWork *work = arg;
+    float zero = (float)pick(work->x_zero, 0);
+    (void)slot;
+    for (size_t pixel = begin; pixel < end; pixel++) {
+        int64_t image = (int64_t)pixel / work->in_size, place = (int64_t)pixel % work->in_size;
+        fb_integer_center(work->x, image * work->channels * work->in_size + place, work->in_size, zero,
+                          work->centered + (int64_t)pixel * work->channels, (size_t)work->channels);
+    }
+}
+
+/* Weights of `taps` taps from `tap` and `depth` channels from `channel`, for the tile's filters, into its panel. */
+static void pack_panel(const ConvWork *work, FbIntegerTile *tile, int64_t filter, int64_t tap, size_t taps, int64_t channel, size_t depth)
+{
+    size_t width = work->kernel->col_tile;
+    memset(tile->panel, 0, taps * depth * width * sizeof tile->panel[0]);
+    for (size_t n = 0; n < tile->cols; n++) {
+        int64_t row = (filter + (int64_t)n) * work->group_channels * work->taps;
+        float zero = (float)pick(work->w_zero, filter + (int64_t)n);
+        for (size_t t = 0; t < taps; t++) {
+            for (size_t d = 0; d < depth; d++) {
+                int64_t at = row + (channel + (int64_t)d) * work->taps + tap + (int64_t)t;
+                tile->panel[(t * depth + d) * width + n] = (float)fb_code_at(work->w, at) - zero;
+            }
+        }
+    }
+}
+
+enum { CONV_TAPS = 32 }; /* of one chunk: bounds the pointers */
+
+/* A group of pixels by a panel of filters, all taps and channels. */
+static void conv_tile(const ConvWork *work, FbIntegerTile *tile, int64_t image, int64_t group, int64_t filter, int64_t pixel)
+{
+    const float *a[CONV_TAPS * FB_INTEGER_ROWS];
+    const float *base = work->centered + image * work->in_size * work->channels + group * work->group_channels;
+    size_t depth = (size_t)(work->group_channels < FB_INTEGER_DEPTH ? work->group_channels : FB_INTEGER_DEPTH);
+    int64_t step = FB_INTEGER_DEPTH / (int64_t)depth < CONV_TAPS ? FB_INTEGER_DEPTH / (int64_t)depth : CONV_TAPS;
+    for (int64_t tap = 0; tap < work->taps; tap += step) {
+        size_t taps = (size_t)(work->taps - tap < step ? work->taps - tap : step);
+        for (size_t t = 0; t < taps; t++) {
+            for (size_t r = 0; r < tile->rows; r++) {
+                int64_t place = fb_window_place(&work->window, pixel + (int64_t)r, tap + (int64_t)t);
+                a[t * FB_INTEGER_ROWS + r] = place < 0 ? fb_integer_padding : base + place * work->channels;
+            }
+        }
+        for (int64_t channel = 0; channel < work->group_channels; channel += FB_INTEGER_DEPTH) {
+            size_t here = (size_t)(work->group_channels - channel < FB_INTEGER_DEPTH ? work->group_channels - channel : FB_INTEGER_DEPTH);
+            pack_panel(work, tile, filter, tap, taps, channel, here);
+            fb_integer_tile_add(tile, a, taps, here, (ptrdiff_t)channel);
+        }
+    }
+    fb_integer_tile_end(tile);
+    int64_t first = (image * work->filters + filter) * work->out_size + pixel;
+    for (size_t n = 0; n < tile->cols; n++) {
+        double multiplier = multiplier_of(work, filter + (int64_t)n);
+        for (size_t r = 0; r < tile->rows; r++) {
+            store_sum(work, tile->total[r * tile->cols + n], filter + (int64_t)n, first + (int64_t)n * work->out_size + (int64_t)r, multiplier);
+        }
+    }
+}
+
+static void tile_task(void *arg, size_t slot, size_t begin, size_t end)
+{
+    const ConvWork *work = arg;
+    FbIntegerTile tile;
+    int64_t most = (int64_t)fb_integer_cols(work->kernel);
+    (void)slot;
+    for (size_t i = begin; i < end; i++) {
+        int64_t pixel = (int64_t)i % work->blocks * FB_INTEGER_ROWS, rest = (int64_t)i / work->blocks;
+        int64_t panel = rest % work->panels * most, group = rest / work->panels % work->groups, image = rest / work->panels / work->groups;
+        size_t rows = (size_t)(work->out_size - pixel < FB_INTEGER_ROWS ? work->out_size - pixel : FB_INTEGER_ROWS);
+        size_t cols = (size_t)(work->group_filters - panel < most ? work->group_filters - panel : most);
+        fb_integer_tile_begin(&tile, work->kernel, rows, cols);
+        conv_tile(work, &tile, image, group, group * work->group_filters + panel, pixel);
+    }
+}
+
+/* Channels-last images and panels of filters through the float product. */
+static void conv_by_tiles(const FbCall *call, ConvWork *work, int64_t images)
+{
+    int64_t most = (int64_t)fb_integer_cols(work->kernel);
+    work->centered = call->scratch;
+    work->panels = (work->group_filters + most - 1) / most;
+    work->blocks = (work->out_size + FB_INTEGER_ROWS - 1) / FB_INTEGER_ROWS;
+    fb_parallel(call->context, center_task, work, (size_t)(images * work->in_size), (size_t)(1 + 65536 / work->channels));
+    fb_parallel(call->context, tile_task, work, (size_t)(images * work->groups * work->panels * work->blocks), 1);
+}
+
+/* Below this a panel is mostly empty. */
+enum { CONV_TILE_FILTERS = 4 };
+
+static size_t scratch_conv(const FbCall *call) { return (size_t)fb_tensor_elements(call->inputs[0]) * sizeof(float); }
 
 static FbStatus run_conv(const FbCall *call, ConvWork *work, FbError *err)
 {
@@ -139,12 +247,18 @@ static FbStatus run_conv(const FbCall *call, ConvWork *work, FbError *err)
         return fb_error_set(err, FB_ERR_FORMAT, "the bias holds %lld numbers for %lld filters", (long long)fb_tensor_elements(work->bias),
                             (long long)work->filters);
     }
-    work->blocks = (work->out_size + FB_INTEGER_BLOCK - 1) / FB_INTEGER_BLOCK;
-    int64_t tasks = x.dims[0] * work->filters * work->blocks;
-    if (tasks > 0) {
-        fb_parallel(call->context, conv_task, work, (size_t)tasks,
-                    (size_t)(1 + 262144 / (work->taps * work->group_channels * FB_INTEGER_BLOCK + 1)));
+    work->groups = p->group;
+    work->kernel = fb_product_f32_pick(fb_context_cpu(call->context));
+    if (x.dims[0] == 0 || work->filters == 0 || work->out_size == 0) {
+        return FB_OK;
     }
+    if (work->group_filters >= CONV_TILE_FILTERS && work->group_channels > 0) {
+        conv_by_tiles(call, work, x.dims[0]);
+        return FB_OK;
+    }
+    work->blocks = (work->out_size + FB_INTEGER_BLOCK - 1) / FB_INTEGER_BLOCK;
+    fb_parallel(call->context, conv_task, work, (size_t)(x.dims[0] * work->filters * work->blocks),
+                (size_t)(1 + 262144 / (work->taps * work->group_channels * FB_INTEGER_BLOCK + 1)));
     return FB_OK;
 }
 
@@ -191,10 +305,10 @@ static const char *const names[] = {"auto_pad", "dilations", "group", "kernel_sh
 static const FbOp rows[] = {
     {.domain = "", .name = "ConvInteger", .summary = "convolution of 8-bit codes, int32 sums", .since = 10, .newest = FB_OPSET_NEWEST,
      .min_inputs = 2, .max_inputs = 4, .min_outputs = 1, .max_outputs = 1, .params_bytes = sizeof(IntegerConvParams), .decode = decode_conv,
-     .infer = infer_conv_integer, .run = run_conv_integer, .attributes = names},
+     .infer = infer_conv_integer, .scratch = scratch_conv, .run = run_conv_integer, .attributes = names},
     {.domain = "", .name = "QLinearConv", .summary = "convolution of quantized tensors", .since = 10, .newest = FB_OPSET_NEWEST,
      .min_inputs = 8, .max_inputs = 9, .min_outputs = 1, .max_outputs = 1, .params_bytes = sizeof(IntegerConvParams), .decode = decode_conv,
-     .infer = infer_qlinear_conv, .run = run_qlinear_conv, .attributes = names},
+     .infer = infer_qlinear_conv, .scratch = scratch_conv, .run = run_qlinear_conv, .attributes = names},
 };
 
 const FbOpFamily fb_ops_integer_conv = {rows, sizeof rows / sizeof rows[0]};

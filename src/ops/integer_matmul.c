@@ -61,7 +61,9 @@ typedef struct MatmulWork {
     const FbTensor *a, *b, *a_zero, *b_zero;     /* zeros NULL: 0 */
     const FbTensor *a_scale, *b_scale, *y_scale, *y_zero; /* NULL: store int32 sums */
     FbTensor *to;
-    int64_t col_blocks;
+    float *centered;                             /* a less its zero points */
+    const FbProductF32Kernel *kernel;
+    int64_t panels, row_groups;
 } MatmulWork;
 
 /* Element for a row or column: 1 number for all, one per line, or one per line and batch. */
@@ -70,68 +72,86 @@ static double pick(const FbTensor *tensor, int64_t batch, int64_t lines, int64_t
     return tensor ? fb_tensor_number(tensor, (batch * lines + line) % fb_tensor_elements(tensor)) : 0;
 }
 
-#define ADD_ROW(T)                                                          \
-    do {                                                                    \
-        const T *row = (const T *)b->data + first;                          \
-        for (size_t n = 0; n < count; n++) {                                \
-            part[n] += a * ((int32_t)row[n] - zeros[n]);                    \
-        }                                                                   \
-    } while (0)
-
-static void add_row(int32_t *part, int32_t a, const FbTensor *b, int64_t first, const int32_t *zeros, size_t count)
+static void center_task(void *arg, size_t slot, size_t begin, size_t end)
 {
-    if (b->dtype == FB_DTYPE_S8) {
-        ADD_ROW(int8_t);
-    } else {
-        ADD_ROW(uint8_t);
+    const MatmulWork *work = arg;
+    const Stack *s = &work->stack;
+    (void)slot;
+    for (size_t line = begin; line < end; line++) {
+        float zero = (float)pick(work->a_zero, 0, 0, (int64_t)line);
+        int64_t first = (int64_t)line * s->depth;
+        fb_integer_center(work->a, first, 1, zero, work->centered + first, (size_t)s->depth);
     }
 }
 
-/* A block of columns of one row of one batch. */
-static void matmul_block(const MatmulWork *work, int64_t batch, int64_t row, int64_t col, size_t count)
+static void store_tile(const MatmulWork *work, const FbIntegerTile *tile, int64_t batch, int64_t row, int64_t col)
 {
-    FbIntegerSums sums;
-    int32_t zeros[FB_INTEGER_BLOCK];
     const Stack *s = &work->stack;
     int64_t a_batch = batch_of(&s->batch, &s->a_batch, batch), b_batch = batch_of(&s->batch, &s->b_batch, batch);
-    int32_t a_zero = (int32_t)pick(work->a_zero, a_batch, s->rows, row);
-    for (size_t n = 0; n < count; n++) {
-        zeros[n] = (int32_t)pick(work->b_zero, b_batch, s->cols, col + (int64_t)n);
+    double b_scale[FB_INTEGER_COLS];
+    for (size_t n = 0; n < tile->cols; n++) {
+        b_scale[n] = pick(work->b_scale, b_batch, s->cols, col + (int64_t)n);
     }
-    fb_integer_begin(&sums, count);
-    for (int64_t k = 0; k < s->depth; k++) {
-        if (fb_integer_full(&sums)) {
-            fb_integer_flush(&sums, count);
+    for (size_t r = 0; r < tile->rows; r++) {
+        int64_t line = row + (int64_t)r, first = (batch * s->rows + line) * s->cols + col;
+        double a_scale = pick(work->a_scale, a_batch, s->rows, line), y_scale = pick(work->y_scale, batch, s->rows, line);
+        int32_t y_zero = (int32_t)pick(work->y_zero, batch, s->rows, line);
+        for (size_t n = 0; n < tile->cols; n++) {
+            int64_t sum = tile->total[r * tile->cols + n];
+            if (work->y_scale) {
+                fb_integer_requantize(sum, a_scale * b_scale[n] / y_scale, y_zero, work->to, first + (int64_t)n);
+            } else {
+                ((int32_t *)work->to->data)[first + (int64_t)n] = (int32_t)(uint32_t)(uint64_t)sum;
+            }
         }
-        int32_t a = fb_code_at(work->a, (a_batch * s->rows + row) * s->depth + k) - a_zero;
-        add_row(sums.part, a, work->b, (b_batch * s->depth + k) * s->cols + col, zeros, count);
-        sums.pending++;
     }
-    fb_integer_flush(&sums, count);
-    int64_t first = (batch * s->rows + row) * s->cols + col;
-    for (size_t n = 0; n < count; n++) {
-        int64_t at = first + (int64_t)n;
-        if (!work->y_scale) {
-            ((int32_t *)work->to->data)[at] = (int32_t)(uint32_t)(uint64_t)sums.total[n];
-            continue;
+}
+
+/* A panel of columns for a group of rows of one batch. */
+static void matmul_tile(const MatmulWork *work, int64_t batch, int64_t row, int64_t col)
+{
+    FbIntegerTile tile;
+    const Stack *s = &work->stack;
+    const float *a[FB_INTEGER_ROWS];
+    float zeros[FB_INTEGER_COLS];
+    size_t width = work->kernel->col_tile, most = fb_integer_cols(work->kernel);
+    size_t rows = (size_t)(s->rows - row < FB_INTEGER_ROWS ? s->rows - row : FB_INTEGER_ROWS);
+    size_t cols = s->cols - col < (int64_t)most ? (size_t)(s->cols - col) : most;
+    int64_t a_batch = batch_of(&s->batch, &s->a_batch, batch), b_batch = batch_of(&s->batch, &s->b_batch, batch);
+    fb_integer_tile_begin(&tile, work->kernel, rows, cols);
+    for (size_t n = 0; n < cols; n++) {
+        zeros[n] = (float)pick(work->b_zero, b_batch, s->cols, col + (int64_t)n);
+    }
+    for (size_t r = 0; r < rows; r++) {
+        a[r] = work->centered + (a_batch * s->rows + row + (int64_t)r) * s->depth;
+    }
+    for (int64_t k = 0; k < s->depth; k += FB_INTEGER_DEPTH) {
+        size_t depth = (size_t)(s->depth - k < FB_INTEGER_DEPTH ? s->depth - k : FB_INTEGER_DEPTH);
+        for (size_t d = 0; d < depth; d++) {
+            float *to = tile.panel + d * width;
+            fb_integer_center(work->b, (b_batch * s->depth + k + (int64_t)d) * s->cols + col, 1, 0, to, cols);
+            for (size_t n = 0; n < cols; n++) {
+                to[n] -= zeros[n];
+            }
+            memset(to + cols, 0, (width - cols) * sizeof *to);
         }
-        double multiplier = pick(work->a_scale, a_batch, s->rows, row) * pick(work->b_scale, b_batch, s->cols, col + (int64_t)n) /
-                            pick(work->y_scale, batch, s->rows, row);
-        fb_integer_requantize(sums.total[n], multiplier, (int32_t)pick(work->y_zero, batch, s->rows, row), work->to, at);
+        fb_integer_tile_add(&tile, a, 1, depth, (ptrdiff_t)k);
     }
+    fb_integer_tile_end(&tile);
+    store_tile(work, &tile, batch, row, col);
 }
 
 static void matmul_task(void *arg, size_t slot, size_t begin, size_t end)
 {
     const MatmulWork *work = arg;
-    const Stack *s = &work->stack;
     (void)slot;
     for (size_t i = begin; i < end; i++) {
-        int64_t block = (int64_t)i % work->col_blocks, line = (int64_t)i / work->col_blocks, col = block * FB_INTEGER_BLOCK;
-        int64_t count = s->cols - col < FB_INTEGER_BLOCK ? s->cols - col : FB_INTEGER_BLOCK;
-        matmul_block(work, line / s->rows, line % s->rows, col, (size_t)count);
+        int64_t group = (int64_t)i % work->row_groups, line = (int64_t)i / work->row_groups;
+        matmul_tile(work, line / work->panels, group * FB_INTEGER_ROWS, line % work->panels * (int64_t)fb_integer_cols(work->kernel));
     }
 }
+
+static size_t scratch_matmul(const FbCall *call) { return (size_t)fb_tensor_elements(call->inputs[0]) * sizeof(float); }
 
 static FbStatus run_matmul(const FbCall *call, MatmulWork *work, FbError *err)
 {
@@ -146,10 +166,14 @@ static FbStatus run_matmul(const FbCall *call, MatmulWork *work, FbError *err)
     FB_TRY(fb_integer_check_count(work->b_scale, s->cols, b_count, "second scale", err));
     FB_TRY(fb_integer_check_count(work->y_scale, s->rows, y_count, "output scale", err));
     FB_TRY(fb_integer_check_count(work->y_zero, s->rows, y_count, "output zero point", err));
-    work->col_blocks = (s->cols + FB_INTEGER_BLOCK - 1) / FB_INTEGER_BLOCK;
-    int64_t tasks = s->batches * s->rows * work->col_blocks;
+    work->centered = call->scratch;
+    work->kernel = fb_product_f32_pick(fb_context_cpu(call->context));
+    work->panels = (s->cols + (int64_t)fb_integer_cols(work->kernel) - 1) / (int64_t)fb_integer_cols(work->kernel);
+    work->row_groups = (s->rows + FB_INTEGER_ROWS - 1) / FB_INTEGER_ROWS;
+    int64_t tasks = s->batches * work->panels * work->row_groups;
     if (tasks > 0) {
-        fb_parallel(call->context, matmul_task, work, (size_t)tasks, (size_t)(1 + 262144 / (s->depth * FB_INTEGER_BLOCK + 1)));
+        fb_parallel(call->context, center_task, work, (size_t)a_count, (size_t)(1 + 65536 / (s->depth + 1)));
+        fb_parallel(call->context, matmul_task, work, (size_t)tasks, (size_t)(1 + 16 / (s->depth / FB_INTEGER_DEPTH + 1)));
     }
     return FB_OK;
 }
@@ -193,9 +217,11 @@ static FbStatus run_qlinear_matmul(const FbCall *call, FbError *err)
 
 static const FbOp rows[] = {
     {.domain = "", .name = "MatMulInteger", .summary = "matrix product of 8-bit codes, int32 sums", .since = 10, .newest = FB_OPSET_NEWEST,
-     .min_inputs = 2, .max_inputs = 4, .min_outputs = 1, .max_outputs = 1, .infer = infer_matmul_integer, .run = run_matmul_integer},
+     .min_inputs = 2, .max_inputs = 4, .min_outputs = 1, .max_outputs = 1, .infer = infer_matmul_integer,
+     .scratch = scratch_matmul, .run = run_matmul_integer},
     {.domain = "", .name = "QLinearMatMul", .summary = "matrix product of quantized tensors", .since = 10, .newest = FB_OPSET_NEWEST,
-     .min_inputs = 8, .max_inputs = 8, .min_outputs = 1, .max_outputs = 1, .infer = infer_qlinear_matmul, .run = run_qlinear_matmul},
+     .min_inputs = 8, .max_inputs = 8, .min_outputs = 1, .max_outputs = 1, .infer = infer_qlinear_matmul,
+     .scratch = scratch_matmul, .run = run_qlinear_matmul},
 };
 
 const FbOpFamily fb_ops_integer_matmul = {rows, sizeof rows / sizeof rows[0]};

@@ -19,6 +19,67 @@ void fb_integer_flush(FbIntegerSums *sums, size_t count)
     sums->pending = 0;
 }
 
+const float fb_integer_padding[FB_INTEGER_DEPTH];
+
+size_t fb_integer_cols(const FbProductF32Kernel *kernel)
+{
+    return kernel->col_tile < FB_INTEGER_COLS ? kernel->col_tile : FB_INTEGER_COLS;
+}
+
+void fb_integer_tile_begin(FbIntegerTile *tile, const FbProductF32Kernel *kernel, size_t rows, size_t cols)
+{
+    tile->kernel = kernel;
+    tile->rows = rows;
+    tile->cols = cols;
+    tile->chunks = 0;
+    memset(tile->part, 0, rows * cols * sizeof tile->part[0]);
+    memset(tile->total, 0, rows * cols * sizeof tile->total[0]);
+}
+
+static void tile_flush(FbIntegerTile *tile)
+{
+    for (size_t i = 0; i < tile->rows * tile->cols; i++) {
+        tile->total[i] += tile->part[i];
+        tile->part[i] = 0;
+    }
+    tile->chunks = 0;
+}
+
+void fb_integer_tile_add(FbIntegerTile *tile, const float *const *a, size_t taps, size_t depth, ptrdiff_t offset)
+{
+    FbProductF32 product = {.cols = tile->cols, .depth = depth, .taps = taps, .a_row_stride = FB_INTEGER_ROWS, .a_offset = offset,
+                            .zero = fb_integer_padding, .w = tile->panel, .c_stride = tile->cols};
+    for (size_t row = 0; row < tile->rows; row += tile->kernel->row_tile) {
+        product.rows = tile->rows - row < tile->kernel->row_tile ? tile->rows - row : tile->kernel->row_tile;
+        product.a = a + row;
+        product.c = tile->sums + row * tile->cols;
+        tile->kernel->run(&product);
+    }
+    for (size_t i = 0; i < tile->rows * tile->cols; i++) {
+        tile->part[i] += (int32_t)tile->sums[i];
+    }
+    if (++tile->chunks == FB_INTEGER_CHUNK / FB_INTEGER_DEPTH) {
+        tile_flush(tile);
+    }
+}
+
+void fb_integer_tile_end(FbIntegerTile *tile) { tile_flush(tile); }
+
+void fb_integer_center(const FbTensor *tensor, int64_t first, int64_t stride, float zero, float *to, size_t count)
+{
+    if (tensor->dtype == FB_DTYPE_S8) {
+        const int8_t *from = (const int8_t *)tensor->data + first;
+        for (size_t i = 0; i < count; i++) {
+            to[i] = (float)from[(int64_t)i * stride] - zero;
+        }
+    } else {
+        const uint8_t *from = (const uint8_t *)tensor->data + first;
+        for (size_t i = 0; i < count; i++) {
+            to[i] = (float)from[(int64_t)i * stride] - zero;
+        }
+    }
+}
+
 void fb_integer_requantize(int64_t sum, double multiplier, int32_t zero, FbTensor *to, int64_t at)
 {
     float real = rintf((float)sum * (float)multiplier) + (float)zero;

@@ -2,6 +2,7 @@
 #ifndef FB_OPS_INTEGER_PRODUCT_H
 #define FB_OPS_INTEGER_PRODUCT_H
 
+#include "kernels/product_f32.h"
 #include "ops/check.h"
 
 enum {
@@ -21,12 +22,36 @@ void fb_integer_begin(FbIntegerSums *sums, size_t count);
 static inline bool fb_integer_full(const FbIntegerSums *sums) { return sums->pending == FB_INTEGER_CHUNK; }
 void fb_integer_flush(FbIntegerSums *sums, size_t count);
 
+/* A tile of outputs through the float product: a code less its zero point is a whole number of at most 255, so that FB_INTEGER_DEPTH
+ * products sum exactly in float (255 * 255 * 256 < 2^24), whatever the order and the instruction set. The sums of such chunks are added as
+ * integers. */
+enum { FB_INTEGER_ROWS = 64, FB_INTEGER_COLS = 64, FB_INTEGER_DEPTH = 256 };
+typedef struct FbIntegerTile {
+    const FbProductF32Kernel *kernel;
+    size_t rows, cols;                                 /* cols <= fb_integer_cols(kernel) */
+    int chunks;                                        /* in `part` */
+    float panel[FB_INTEGER_DEPTH * FB_INTEGER_COLS];   /* weights of the chunk: [depth][kernel->col_tile], columns past `cols` zero */
+    float sums[FB_INTEGER_ROWS * FB_INTEGER_COLS];
+    int32_t part[FB_INTEGER_ROWS * FB_INTEGER_COLS];
+    int64_t total[FB_INTEGER_ROWS * FB_INTEGER_COLS];  /* [rows][cols], complete after fb_integer_tile_end */
+} FbIntegerTile;
+
+extern const float fb_integer_padding[FB_INTEGER_DEPTH]; /* zeros */
+size_t fb_integer_cols(const FbProductF32Kernel *kernel); /* columns of a tile */
+void fb_integer_tile_begin(FbIntegerTile *tile, const FbProductF32Kernel *kernel, size_t rows, size_t cols);
+/* One chunk with `panel` filled: a[taps][FB_INTEGER_ROWS] pointers to `depth` floats each, or fb_integer_padding; taps * depth <=
+ * FB_INTEGER_DEPTH. `offset` floats are added to the pointers, not to fb_integer_padding. */
+void fb_integer_tile_add(FbIntegerTile *tile, const float *const *a, size_t taps, size_t depth, ptrdiff_t offset);
+void fb_integer_tile_end(FbIntegerTile *tile);
+
 /* One 8-bit code as a number. */
 static inline int32_t fb_code_at(const FbTensor *tensor, int64_t i)
 {
     return tensor->dtype == FB_DTYPE_S8 ? ((const int8_t *)tensor->data)[i] : ((const uint8_t *)tensor->data)[i];
 }
 
+/* Codes first, first + stride, ... less `zero`, as floats. */
+void fb_integer_center(const FbTensor *tensor, int64_t first, int64_t stride, float zero, float *to, size_t count);
 /* clamp(round_half_even(float(sum) * multiplier) + zero) as an 8-bit code; the multiplier is rounded once from double. */
 void fb_integer_requantize(int64_t sum, double multiplier, int32_t zero, FbTensor *to, int64_t at);
 

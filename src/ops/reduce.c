@@ -371,15 +371,16 @@ static void reduce_all(FbContext *context, ReduceWork *work)
 {
     const Walk *walk = &work->walk;
     int64_t tasks = walk->kept_count, each = walk->reduced_count + 1;
+    if (walk->kept_count == 0) {
+        return;
+    }
     if (walk->columns) {
         int64_t row = walk->kept[walk->kept_rank - 1];
-        tasks = walk->kept_count == 0 ? 0 : walk->kept_count / row * ((row + COLUMNS - 1) / COLUMNS);
+        tasks = walk->kept_count / row * ((row + COLUMNS - 1) / COLUMNS);
         each *= row < COLUMNS ? row : COLUMNS;
     }
     size_t grain = (size_t)(REDUCE_GRAIN_ELEMENTS / (each < REDUCE_GRAIN_ELEMENTS ? each : REDUCE_GRAIN_ELEMENTS));
-    if (walk->kept_count > 0) {
-        fb_parallel(context, reduce_task, work, (size_t)tasks, grain);
-    }
+    fb_parallel(context, reduce_task, work, (size_t)tasks, grain);
 }
 
 static FbStatus run_reduce(const FbCall *call, FbError *err)

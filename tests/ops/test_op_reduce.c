@@ -62,6 +62,10 @@ static void test_reduce_empty_and_extreme(void **state)
         op_expect_f32(&test, 0, cases[i].expected, 2, 0);
         op_test_end(&test);
     }
+    const int64_t nothing[] = {2, 0}; /* outputs without elements */
+    reduce(&test, "ReduceSum", 2, nothing, zero, first, 1, 0);
+    op_expect_shape(&test, 0, FB_DTYPE_F32, 1, (const int64_t[]){0});
+    op_test_end(&test);
     reduce(&test, "ReduceLogSumExp", 1, four, large, NULL, 0, 0); /* exp alone would overflow: 1000 + log(2 + 1/e) */
     op_expect_f32(&test, 0, expected, 1, 1);
     op_test_end(&test);
