@@ -36,7 +36,7 @@ def batch_of(path):
 
 
 def ort_outputs(path, rows, batch):
-    session = common.ort_session(path, 2)
+    session = common.ort_session(path, 2, exact=True)
     name = session.get_inputs()[0].name
     return np.concatenate([session.run(None, {name: rows[k:k + batch]})[0].reshape(len(rows[k:k + batch]), -1) for k in range(0, len(rows), batch)])
 
@@ -58,7 +58,7 @@ def openvino_outputs(model, rows, batch):
 
 def fewbit_outputs(path, data):
     out = common.WORK / "outputs.npz"
-    common.fewbit("evaluate", path, "--data", data, "--save-outputs", out, check=False)
+    common.fewbit("evaluate", path, "--data", data, "--save-outputs", out, "--force", check=False)
     first = np.load(out)
     return first[first.files[0]].reshape(len(first[first.files[0]]), -1)
 
