@@ -89,6 +89,10 @@ FbStatus fb_attention_sizes(const FbAttentionParams *params, const FbShape *q, c
     if (s->q_heads >= 0 && s->kv_heads >= 0 && (s->kv_heads == 0 || s->q_heads % s->kv_heads != 0)) {
         return fb_error_set(err, FB_ERR_FORMAT, "%lld query heads cannot share %lld key heads", (long long)s->q_heads, (long long)s->kv_heads);
     }
+    if (s->depth == 0 || s->value_depth == 0) {
+        return fb_error_set(err, FB_ERR_FORMAT, "heads of %lld and %lld numbers: there is nothing to attend to", (long long)s->depth,
+                            (long long)s->value_depth);
+    }
     s->past = past->rank == 4 ? past->dims[2] : 0;
     s->keys = s->past < 0 || s->fresh < 0 ? FB_DIM_UNKNOWN : s->past + s->fresh;
     return FB_OK;
@@ -166,6 +170,8 @@ static FbStatus infer_attention(FbInfer *infer, FbError *err)
     }
     FB_TRY(fb_attention_sizes(infer->params, q, k, v, past, &s, err));
     FB_TRY(check_attention(infer, &s, err));
+    const FbShape work = {.rank = 4, .dims = {s.batch, s.q_heads, s.keys, s.depth}}; /* packed keys of every head */
+    FB_TRY(fb_check_size(infer, &work, FB_DTYPE_C128, err));
     const int64_t hidden = s.value_depth < 0 || s.q_heads < 0 ? FB_DIM_UNKNOWN : s.q_heads * s.value_depth;
     const int64_t y3[3] = {s.batch, s.queries, hidden}, y4[4] = {s.batch, s.q_heads, s.queries, s.value_depth};
     const int64_t key[4] = {s.batch, s.kv_heads, s.keys, s.depth}, value[4] = {s.batch, s.kv_heads, s.keys, s.value_depth};

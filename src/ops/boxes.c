@@ -240,7 +240,7 @@ static int64_t select_all(const Nms *nms, void *memory, int64_t *out)
 {
     NmsCandidate *candidates = memory;
     int64_t *kept = (int64_t *)(candidates + nms->boxes->dims[1]), total = 0;
-    for (int64_t batch = 0; batch < nms->boxes->dims[0]; batch++) {
+    for (int64_t batch = 0; nms->boxes->dims[1] > 0 && batch < nms->boxes->dims[0]; batch++) {
         for (int64_t cls = 0; cls < nms->scores->dims[1]; cls++) {
             int64_t count = select_class(nms, batch, cls, candidates, kept);
             for (int64_t k = 0; out && k < count; k++) {

@@ -7,7 +7,7 @@
 #include "ops/strided_copy.h"
 #include "ops/table.h"
 
-enum { LENGTH_MAX = 1 << 22, PRIME_MAX = 4096, FACTORS_MAX = 32 };
+enum { LENGTH_MAX = 1 << 22, PRIME_MAX = 1024, FACTORS_MAX = 32 };
 
 /* A complex number is two floats. */
 typedef struct Complex { float re, im; } Complex;

@@ -109,6 +109,9 @@ static FbStatus infer_linear(FbInfer *infer, FbError *err)
     FB_TRY(depth_of(&infer->inputs[2].shape, p->kv_heads, &value_depth, err));
     FB_TRY(must_equal(key_depth, depth, "the head size of the keys", err));
     FB_TRY(check_gates(infer, p, depth, err));
+    if (depth == 0 || value_depth == 0) {
+        return fb_error_set(err, FB_ERR_FORMAT, "heads of %lld and %lld numbers: there is no state", (long long)depth, (long long)value_depth);
+    }
     int64_t batch = q->rank == 3 ? q->dims[0] : FB_DIM_UNKNOWN, length = q->rank == 3 ? q->dims[1] : FB_DIM_UNKNOWN;
     const int64_t y[3] = {batch, length, value_depth < 0 ? FB_DIM_UNKNOWN : value_depth * p->q_heads};
     const int64_t state[4] = {batch, p->kv_heads, depth, value_depth};
@@ -319,6 +322,9 @@ static FbStatus run_causal(const FbCall *call, FbError *err)
     FbTensor *y = call->outputs[0], *present = fb_call_output(call, 1);
     int64_t channels = x->dims[1], length = x->dims[2], taps = w->dims[2], pad = taps - 1;
     float *padded = call->scratch, *weight = padded + length + pad, *out = weight + taps;
+    if ((!y || !y->bytes) && (!present || !present->bytes)) {
+        return FB_OK;
+    }
     FbUnaryF32 silu = fb_unary_f32_pick(fb_context_cpu(call->context), FB_UNARY_SILU);
     for (int64_t n = 0; n < x->dims[0] * channels; n++) {
         float offset = 0;

@@ -5,6 +5,7 @@
 
 #include "ops/attribute.h"
 #include "ops/check.h"
+#include "ops/shape_util.h"
 #include "ops/table.h"
 
 typedef struct ActivationRow {
@@ -152,6 +153,8 @@ static FbStatus infer_recurrent(FbInfer *infer, FbError *err)
         input = x->dims[2];
     }
     FB_TRY(check_inputs(infer, p, batch, input, err));
+    const FbShape sums = {.rank = 4, .dims = {time, batch, p->gates, p->hidden}}; /* working memory, also of an input without columns */
+    FB_TRY(fb_check_size(infer, &sums, FB_DTYPE_C128, err));
     for (int i = 0; i < infer->output_count; i++) {
         FbShape *out = &infer->outputs[i].shape;
         infer->outputs[i].dtype = FB_DTYPE_F32;

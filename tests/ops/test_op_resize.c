@@ -148,6 +148,32 @@ static void boxes_are_suppressed(void **state)
     op_test_end(&t);
 }
 
+/* Dimensions that no memory stands behind must not become loops. */
+static void empty_boxes_take_no_time(void **state)
+{
+    (void)state;
+    OpTest t;
+    op_test_begin(&t, "", "NonMaxSuppression", 11);
+    op_test_f32(&t, 3, (int64_t[]){(int64_t)1 << 40, 0, 4}, NULL);
+    op_test_f32(&t, 3, (int64_t[]){(int64_t)1 << 40, 1 << 20, 0}, NULL);
+    op_test_s64(&t, 1, (int64_t[]){1}, (int64_t[]){3});
+    assert_int_equal(op_test_run(&t), FB_OK);
+    op_expect_shape(&t, 0, FB_DTYPE_S64, 2, (int64_t[]){0, 3});
+    op_test_end(&t);
+}
+
+static void empty_heads_are_refused(void **state)
+{
+    (void)state;
+    OpTest t;
+    op_test_begin(&t, "", "Attention", 23);
+    for (int i = 0; i < 3; i++) {
+        op_test_f32(&t, 4, (int64_t[]){1, 1, (int64_t)1 << 40, 0}, NULL);
+    }
+    assert_int_equal(op_test_run(&t), FB_ERR_FORMAT);
+    op_test_end(&t);
+}
+
 static void regions_are_checked(void **state)
 {
     (void)state;
@@ -198,6 +224,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lines), cmocka_unit_test(cubic_half_way), cmocka_unit_test(sizes_and_policies), cmocka_unit_test(bytes_are_copied),
         cmocka_unit_test(scales_are_checked), cmocka_unit_test(grid_places), cmocka_unit_test(boxes_are_suppressed),
+        cmocka_unit_test(empty_boxes_take_no_time), cmocka_unit_test(empty_heads_are_refused),
         cmocka_unit_test(regions_are_checked), cmocka_unit_test(fourier_lengths),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
