@@ -67,7 +67,7 @@ FbStatus fb_plane_read(const FbPlane *plane, uint64_t offset, void *to, size_t b
     return fb_source_read(plane->source, plane->offset + offset, to, bytes, err);
 }
 
-enum { FB_CHUNK_BYTES = 8192, FB_CHUNK_ELEMENTS = 1024 };
+enum { FB_CHUNK_BYTES = 8192, FB_CHUNK_ELEMENTS = 4096 };
 
 /* Elements of a plane whose elements are `dtype`, as float. */
 static FbStatus read_plane_f32(const FbPlane *plane, FbDtype dtype, uint64_t first, size_t count, float *to, FbError *err)

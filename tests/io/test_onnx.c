@@ -238,6 +238,22 @@ static void test_external_shrinks_and_overlaps(void **state)
     assert_non_null(strstr(json, "\"f32\": 64")); /* w: 48, e and f together: 16 */
     assert_non_null(strstr(json, "\"e.bin\""));
     fb_text_free(context, json);
+    /* Saved, they share bytes again: w, then one copy for e and f at the next page. */
+    struct stat data;
+    options.force_external = 1;
+    options.external_threshold = 1;
+    assert_int_equal(fb_model_save(context, model, path_of("tied.onnx"), &options, NULL, &err), FB_OK);
+    assert_int_equal(stat(path_of("tied.onnx.data"), &data), 0);
+    assert_int_equal(data.st_size, 4096 + 16);
+    fb_model_free(model);
+    model = load("tied.onnx");
+    float e_and_f[2][4];
+    const char *const names[2] = {"e", "f"};
+    for (int i = 0; i < 2; i++) {
+        const FbConst *c = fb_graph_constant(model->graph, fb_graph_find_value(model->graph, names[i]));
+        assert_int_equal(fb_const_read_f32(context, c, 0, 4, e_and_f[i], &err), FB_OK);
+        assert_memory_equal(e_and_f[i], four, sizeof four);
+    }
     fb_model_free(model);
 }
 

@@ -153,6 +153,37 @@ static void test_too_much(void **state)
     proto_child(&g, 1, make_node("Relu", "y", name)); /* O40 */
     free(name);
     expect_graph(g, FB_ERR_BUDGET, "name");
+    /* What is compared with each other is few. */
+    g = make_plain_graph();
+    Proto n = make_node("Relu", "y", "z");
+    for (int i = 0; i < 300000; i++) {
+        char attribute[16];
+        snprintf(attribute, sizeof attribute, "a%d", i);
+        proto_child(&n, 5, make_int_attribute(attribute, i));
+    }
+    proto_child(&g, 1, n);
+    expect_graph(g, FB_ERR_BUDGET, "attributes");
+    Proto p = make_model(make_plain_graph(), 8, 13);
+    for (int i = 0; i < 1000; i++) {
+        char domain[16];
+        snprintf(domain, sizeof domain, "d%d", i);
+        proto_child(&p, 8, make_opset(domain, 1));
+    }
+    expect(p, FB_ERR_BUDGET, "operator sets");
+    /* Many small unknown fields between known ones are carried, in no time. */
+    p = make_model(make_plain_graph(), 8, 13);
+    for (int i = 0; i < 200000; i++) {
+        proto_int(&p, 60, i);
+        proto_int(&p, 5, i);
+    }
+    expect(p, FB_OK, NULL);
+    /* More nodes than any model has. */
+    g = (Proto){0};
+    proto_child(&g, 11, make_info("x", 1, -1, NULL));
+    for (int i = 0; i < (1 << 20) + 1; i++) {
+        proto_bytes(&g, 1, "\x0a\x01x\x22\x01R", 6);
+    }
+    expect_graph(g, FB_ERR_BUDGET, "nodes");
 }
 
 static void test_versions(void **state)

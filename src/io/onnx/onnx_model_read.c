@@ -43,6 +43,9 @@ FbStatus fb_onnx_read_opset(FbOnnxReader *reader, FbOnnxSpan span, FbArena *aren
 
 static FbStatus read_opsets(FbOnnxReader *reader, const FbOnnxSpans *spans, FbModel *model)
 {
+    if (spans->count > FB_ONNX_OPSETS_MAX) {
+        return fb_error_set(reader->err, FB_ERR_BUDGET, "more than %d operator sets", FB_ONNX_OPSETS_MAX);
+    }
     model->opsets = fb_arena_array(model->arena, spans->count, sizeof *model->opsets);
     if (model->opsets == NULL) {
         return fb_error_memory(reader->context, reader->err, "operator sets", spans->count * sizeof *model->opsets);

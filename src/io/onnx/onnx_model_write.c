@@ -1,4 +1,5 @@
 /* FbModel -> ONNX file. A clone is unfolded and sorted, its size is counted, then it is streamed; the final name appears last. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/checked.h"
@@ -77,20 +78,76 @@ static FbStatus count_bytes(FbOnnxWriter *writer, const FbModel *model, uint64_t
     return FB_OK;
 }
 
+typedef struct PlannedConst {
+    const FbConst *constant;
+    size_t position; /* among the initializers */
+} PlannedConst;
+
+static int by_bytes_then_position(const void *a, const void *b)
+{
+    const PlannedConst *x = a;
+    const PlannedConst *y = b;
+    const FbPlane *p = &x->constant->planes[FB_PLANE_CODES];
+    const FbPlane *q = &y->constant->planes[FB_PLANE_CODES];
+    const void *home[2] = {p->buffer != NULL ? (const void *)p->buffer : p->source, q->buffer != NULL ? (const void *)q->buffer : q->source};
+    if (home[0] != home[1]) {
+        return (uintptr_t)home[0] < (uintptr_t)home[1] ? -1 : 1;
+    }
+    if (p->offset != q->offset || p->bytes != q->bytes) {
+        return p->offset < q->offset || (p->offset == q->offset && p->bytes < q->bytes) ? -1 : 1;
+    }
+    return x->position < y->position ? -1 : x->position > y->position;
+}
+
+static bool same_place(const FbConst *a, const FbConst *b)
+{
+    const FbPlane *p = &a->planes[FB_PLANE_CODES];
+    const FbPlane *q = &b->planes[FB_PLANE_CODES];
+    return p->buffer == q->buffer && p->source == q->source && p->offset == q->offset && p->bytes == q->bytes;
+}
+
+/* Tied weights share their bytes in the data file, as they did where they came from: the first of them is the one that is written. Where the
+ * sort puts a group depends on addresses, which member is first does not. */
+static FbStatus find_tied(const FbOnnxWriter *writer, const FbModel *model, const FbConst **first)
+{
+    const FbGraph *graph = model->graph;
+    PlannedConst *list = fb_arena_array(model->arena, graph->initializer_count, sizeof *list);
+    if (list == NULL) {
+        return fb_error_memory(writer->context, writer->err, "external data", graph->initializer_count * sizeof *list);
+    }
+    for (size_t i = 0; i < graph->initializer_count; i++) {
+        list[i] = (PlannedConst){graph->values[graph->initializers[i]].constant, i};
+    }
+    if (graph->initializer_count > 1) {
+        qsort(list, graph->initializer_count, sizeof *list, by_bytes_then_position);
+    }
+    for (size_t i = 0; i < graph->initializer_count; i++) {
+        bool tied = i > 0 && same_place(list[i - 1].constant, list[i].constant);
+        first[list[i].constant->index] = tied ? first[list[i - 1].constant->index] : list[i].constant;
+    }
+    return FB_OK;
+}
+
 /* Offsets in the data file for the initializers of the main graph that are large enough. */
 static FbStatus plan_external(FbOnnxWriter *writer, const FbModel *model, const char *location, uint64_t threshold)
 {
     const FbGraph *graph = model->graph;
     uint64_t *offsets = fb_arena_array(model->arena, graph->constant_count, sizeof *offsets);
+    const FbConst **first = fb_arena_array(model->arena, graph->constant_count, sizeof *first);
     uint64_t at = 0;
-    if (offsets == NULL) {
+    if (offsets == NULL || first == NULL) {
         return fb_error_memory(writer->context, writer->err, "external data", graph->constant_count * sizeof *offsets);
     }
+    FB_TRY(find_tied(writer, model, first));
     memset(offsets, 0xff, graph->constant_count * sizeof *offsets);
     for (size_t i = 0; i < graph->initializer_count; i++) {
         const FbConst *constant = graph->values[graph->initializers[i]].constant;
         uint64_t bytes = constant->planes[FB_PLANE_CODES].bytes;
         if (bytes < threshold || bytes == 0 || constant->strings.count > 0 || offsets[constant->index] != UINT64_MAX) {
+            continue;
+        }
+        if (first[constant->index] != constant) {
+            offsets[constant->index] = offsets[first[constant->index]->index];
             continue;
         }
         offsets[constant->index] = at;

@@ -67,6 +67,9 @@ static FbStatus count_parts(const FbOnnxScope *scope, FbOnnxSpan span, FbGraph *
     if (scan->op_type[0] == '\0') {
         return fb_onnx_fail(&message, FB_ERR_FORMAT, "node '%.96s' has no operator", scan->name);
     }
+    if (scan->attribute_count > FB_ONNX_ATTRIBUTES_MAX) {
+        return fb_onnx_fail(&message, FB_ERR_BUDGET, "a node with more than %d attributes", FB_ONNX_ATTRIBUTES_MAX);
+    }
     uint64_t bytes = sizeof(FbNode) + (scan->input_count + scan->output_count) * sizeof(FbId);
     FB_TRY(fb_onnx_charge(reader, bytes));
     scan->inputs = fb_arena_array(reader->scratch, scan->input_count, sizeof *scan->inputs);

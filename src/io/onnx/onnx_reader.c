@@ -141,6 +141,17 @@ FbStatus fb_onnx_charge(FbOnnxReader *reader, uint64_t bytes)
     return FB_OK;
 }
 
+/* Most pieces are short and in the window already. */
+static FbStatus copy_span(FbOnnxReader *reader, FbOnnxSpan span, uint8_t *to)
+{
+    uint64_t at = span.offset - reader->window_at;
+    if (span.offset >= reader->window_at && at <= reader->window_bytes && span.bytes <= reader->window_bytes - at) {
+        memcpy(to, reader->window + at, (size_t)span.bytes);
+        return FB_OK;
+    }
+    return fb_source_read(reader->source, span.offset, to, (size_t)span.bytes, reader->err);
+}
+
 FbStatus fb_onnx_bytes(FbOnnxReader *reader, FbArena *arena, FbOnnxSpan span, FbBytes *out)
 {
     FB_TRY(fb_onnx_charge(reader, span.bytes + 16));
@@ -148,13 +159,7 @@ FbStatus fb_onnx_bytes(FbOnnxReader *reader, FbArena *arena, FbOnnxSpan span, Fb
     if (bytes == NULL) {
         return fb_error_memory(reader->context, reader->err, "metadata", span.bytes);
     }
-    /* Most are short and in the window already. */
-    uint64_t at = span.offset - reader->window_at;
-    if (span.offset >= reader->window_at && at <= reader->window_bytes && span.bytes <= reader->window_bytes - at) {
-        memcpy(bytes, reader->window + at, (size_t)span.bytes);
-    } else {
-        FB_TRY(fb_source_read(reader->source, span.offset, bytes, (size_t)span.bytes, reader->err));
-    }
+    FB_TRY(copy_span(reader, span, bytes));
     *out = (FbBytes){bytes, (size_t)span.bytes};
     return FB_OK;
 }
@@ -215,7 +220,7 @@ FbStatus fb_onnx_unknown(FbOnnxReader *reader, FbOnnxSpan span, const char *kind
     fb_onnx_open(&message, reader, span, kind);
     while (fb_onnx_next(&message, &field)) {
         if (!fb_onnx_is_known(known, field.tag)) {
-            FB_TRY(fb_source_read(reader->source, field.start, bytes + done, (size_t)(field.end - field.start), reader->err));
+            FB_TRY(copy_span(reader, (FbOnnxSpan){field.start, field.end - field.start}, bytes + done));
             done += (size_t)(field.end - field.start);
         }
     }

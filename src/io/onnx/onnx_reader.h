@@ -14,6 +14,8 @@ enum {
     FB_ONNX_NAME_MAX = 65536,       /* bytes of a name */
     FB_ONNX_NODES_MAX = 1 << 20,    /* of the whole file */
     FB_ONNX_VALUES_MAX = 1 << 22,
+    FB_ONNX_ATTRIBUTES_MAX = 1024,  /* of a node; compared with each other */
+    FB_ONNX_OPSETS_MAX = 256,       /* imported; likewise */
     FB_ONNX_EXTERNAL_MAX = 4096     /* data files of a model */
 };
 #define FB_ONNX_METADATA_MAX ((uint64_t)512 << 20) /* bytes kept in memory that are not weights */
