@@ -20,15 +20,17 @@ typedef struct FbV { float x[16]; } FbV;
 typedef struct FbVi { int32_t x[16]; } FbVi;
 typedef struct FbVm { uint32_t x[16]; } FbVm; /* all ones or all zeros per lane */
 
+/* Calls, not inlined: sixteen checked lanes of every operation in every function made sanitizer builds of the scalar rows take minutes. */
+#define FB_LANE_OP static __attribute__((noinline, unused))
 #define FB_EACH(expression)               \
     for (int lane = 0; lane < 16; lane++) \
         r.x[lane] = (expression);         \
     return r
 
-static inline FbV fb_v_load(const float *p) { FbV r; memcpy(r.x, p, sizeof r.x); return r; }
-static inline void fb_v_store(float *p, FbV a) { memcpy(p, a.x, sizeof a.x); }
+FB_LANE_OP FbV fb_v_load(const float *p) { FbV r; memcpy(r.x, p, sizeof r.x); return r; }
+FB_LANE_OP void fb_v_store(float *p, FbV a) { memcpy(p, a.x, sizeof a.x); }
 /* n in [0, 16]: lanes from n on are zero, or not written. */
-static inline FbV fb_v_load_n(const float *p, size_t n)
+FB_LANE_OP FbV fb_v_load_n(const float *p, size_t n)
 {
     FbV r = {{0}};
     for (size_t lane = 0; lane < n; lane++) {
@@ -36,27 +38,27 @@ static inline FbV fb_v_load_n(const float *p, size_t n)
     }
     return r;
 }
-static inline void fb_v_store_n(float *p, FbV a, size_t n)
+FB_LANE_OP void fb_v_store_n(float *p, FbV a, size_t n)
 {
     for (size_t lane = 0; lane < n; lane++) {
         p[lane] = a.x[lane];
     }
 }
-static inline FbV fb_v_set(float value) { FbV r; FB_EACH(value); }
-static inline FbV fb_v_add(FbV a, FbV b) { FbV r; FB_EACH(a.x[lane] + b.x[lane]); }
-static inline FbV fb_v_sub(FbV a, FbV b) { FbV r; FB_EACH(a.x[lane] - b.x[lane]); }
-static inline FbV fb_v_mul(FbV a, FbV b) { FbV r; FB_EACH(a.x[lane] * b.x[lane]); }
-static inline FbV fb_v_div(FbV a, FbV b) { FbV r; FB_EACH(a.x[lane] / b.x[lane]); }
-static inline FbV fb_v_fma(FbV a, FbV b, FbV c) { FbV r; FB_EACH(fmaf(a.x[lane], b.x[lane], c.x[lane])); }
-static inline FbV fb_v_sqrt(FbV a) { FbV r; FB_EACH(sqrtf(a.x[lane])); }
+FB_LANE_OP FbV fb_v_set(float value) { FbV r; FB_EACH(value); }
+FB_LANE_OP FbV fb_v_add(FbV a, FbV b) { FbV r; FB_EACH(a.x[lane] + b.x[lane]); }
+FB_LANE_OP FbV fb_v_sub(FbV a, FbV b) { FbV r; FB_EACH(a.x[lane] - b.x[lane]); }
+FB_LANE_OP FbV fb_v_mul(FbV a, FbV b) { FbV r; FB_EACH(a.x[lane] * b.x[lane]); }
+FB_LANE_OP FbV fb_v_div(FbV a, FbV b) { FbV r; FB_EACH(a.x[lane] / b.x[lane]); }
+FB_LANE_OP FbV fb_v_fma(FbV a, FbV b, FbV c) { FbV r; FB_EACH(fmaf(a.x[lane], b.x[lane], c.x[lane])); }
+FB_LANE_OP FbV fb_v_sqrt(FbV a) { FbV r; FB_EACH(sqrtf(a.x[lane])); }
 /* The second operand when either is NaN or both are zero, as x86 has it. */
-static inline FbV fb_v_min(FbV a, FbV b) { FbV r; FB_EACH(a.x[lane] < b.x[lane] ? a.x[lane] : b.x[lane]); }
-static inline FbV fb_v_max(FbV a, FbV b) { FbV r; FB_EACH(a.x[lane] > b.x[lane] ? a.x[lane] : b.x[lane]); }
+FB_LANE_OP FbV fb_v_min(FbV a, FbV b) { FbV r; FB_EACH(a.x[lane] < b.x[lane] ? a.x[lane] : b.x[lane]); }
+FB_LANE_OP FbV fb_v_max(FbV a, FbV b) { FbV r; FB_EACH(a.x[lane] > b.x[lane] ? a.x[lane] : b.x[lane]); }
 
-static inline FbVm fb_v_lt(FbV a, FbV b) { FbVm r; FB_EACH(a.x[lane] < b.x[lane] ? UINT32_MAX : 0); }
-static inline FbVm fb_v_le(FbV a, FbV b) { FbVm r; FB_EACH(a.x[lane] <= b.x[lane] ? UINT32_MAX : 0); }
-static inline FbV fb_v_select(FbVm mask, FbV yes, FbV no) { FbV r; FB_EACH(mask.x[lane] ? yes.x[lane] : no.x[lane]); }
-static inline size_t fb_vm_count(FbVm mask, size_t n) /* lanes set among the first n */
+FB_LANE_OP FbVm fb_v_lt(FbV a, FbV b) { FbVm r; FB_EACH(a.x[lane] < b.x[lane] ? UINT32_MAX : 0); }
+FB_LANE_OP FbVm fb_v_le(FbV a, FbV b) { FbVm r; FB_EACH(a.x[lane] <= b.x[lane] ? UINT32_MAX : 0); }
+FB_LANE_OP FbV fb_v_select(FbVm mask, FbV yes, FbV no) { FbV r; FB_EACH(mask.x[lane] ? yes.x[lane] : no.x[lane]); }
+FB_LANE_OP size_t fb_vm_count(FbVm mask, size_t n) /* lanes set among the first n */
 {
     size_t count = 0;
     for (size_t lane = 0; lane < n; lane++) {
@@ -65,19 +67,19 @@ static inline size_t fb_vm_count(FbVm mask, size_t n) /* lanes set among the fir
     return count;
 }
 
-static inline FbVi fb_v_bits(FbV a) { FbVi r; memcpy(r.x, a.x, sizeof r.x); return r; }
-static inline FbV fb_v_from_bits(FbVi a) { FbV r; memcpy(r.x, a.x, sizeof r.x); return r; }
-static inline FbVi fb_vi_set(int32_t value) { FbVi r; FB_EACH(value); }
-static inline FbVi fb_vi_add(FbVi a, FbVi b) { FbVi r; FB_EACH((int32_t)((uint32_t)a.x[lane] + (uint32_t)b.x[lane])); }
-static inline FbVi fb_vi_sub(FbVi a, FbVi b) { FbVi r; FB_EACH((int32_t)((uint32_t)a.x[lane] - (uint32_t)b.x[lane])); }
-static inline FbVi fb_vi_and(FbVi a, FbVi b) { FbVi r; FB_EACH(a.x[lane] & b.x[lane]); }
-static inline FbVi fb_vi_or(FbVi a, FbVi b) { FbVi r; FB_EACH(a.x[lane] | b.x[lane]); }
-static inline FbVi fb_vi_shl23(FbVi a) { FbVi r; FB_EACH((int32_t)((uint32_t)a.x[lane] << 23)); }
-static inline FbVi fb_vi_shr23(FbVi a) { FbVi r; FB_EACH((int32_t)((uint32_t)a.x[lane] >> 23)); } /* zeros come in */
-static inline FbVi fb_vi_sra1(FbVi a) { FbVi r; FB_EACH((int32_t)(((uint32_t)a.x[lane] >> 1) | ((uint32_t)a.x[lane] & 0x80000000u))); }
-static inline FbV fb_v_from_int(FbVi a) { FbV r; FB_EACH((float)a.x[lane]); }
-static inline void fb_vi_store(int32_t *p, FbVi a) { memcpy(p, a.x, sizeof a.x); }
-static inline FbVi fb_vi_load(const int32_t *p) { FbVi r; memcpy(r.x, p, sizeof r.x); return r; }
+FB_LANE_OP FbVi fb_v_bits(FbV a) { FbVi r; memcpy(r.x, a.x, sizeof r.x); return r; }
+FB_LANE_OP FbV fb_v_from_bits(FbVi a) { FbV r; memcpy(r.x, a.x, sizeof r.x); return r; }
+FB_LANE_OP FbVi fb_vi_set(int32_t value) { FbVi r; FB_EACH(value); }
+FB_LANE_OP FbVi fb_vi_add(FbVi a, FbVi b) { FbVi r; FB_EACH((int32_t)((uint32_t)a.x[lane] + (uint32_t)b.x[lane])); }
+FB_LANE_OP FbVi fb_vi_sub(FbVi a, FbVi b) { FbVi r; FB_EACH((int32_t)((uint32_t)a.x[lane] - (uint32_t)b.x[lane])); }
+FB_LANE_OP FbVi fb_vi_and(FbVi a, FbVi b) { FbVi r; FB_EACH(a.x[lane] & b.x[lane]); }
+FB_LANE_OP FbVi fb_vi_or(FbVi a, FbVi b) { FbVi r; FB_EACH(a.x[lane] | b.x[lane]); }
+FB_LANE_OP FbVi fb_vi_shl23(FbVi a) { FbVi r; FB_EACH((int32_t)((uint32_t)a.x[lane] << 23)); }
+FB_LANE_OP FbVi fb_vi_shr23(FbVi a) { FbVi r; FB_EACH((int32_t)((uint32_t)a.x[lane] >> 23)); } /* zeros come in */
+FB_LANE_OP FbVi fb_vi_sra1(FbVi a) { FbVi r; FB_EACH((int32_t)(((uint32_t)a.x[lane] >> 1) | ((uint32_t)a.x[lane] & 0x80000000u))); }
+FB_LANE_OP FbV fb_v_from_int(FbVi a) { FbV r; FB_EACH((float)a.x[lane]); }
+FB_LANE_OP void fb_vi_store(int32_t *p, FbVi a) { memcpy(p, a.x, sizeof a.x); }
+FB_LANE_OP FbVi fb_vi_load(const int32_t *p) { FbVi r; memcpy(r.x, p, sizeof r.x); return r; }
 
 static inline float fb_round_half_even_scalar(float x)
 {
@@ -85,16 +87,16 @@ static inline float fb_round_half_even_scalar(float x)
     float rounded = copysignf((size + 8388608.0f) - 8388608.0f, x); /* 2^23: no bits are left below one */
     return size < 8388608.0f ? rounded : x;
 }
-static inline FbV fb_v_round(FbV a) { FbV r; FB_EACH(fb_round_half_even_scalar(a.x[lane])); }
+FB_LANE_OP FbV fb_v_round(FbV a) { FbV r; FB_EACH(fb_round_half_even_scalar(a.x[lane])); }
 /* Nearest integer, ties to even; NaN and what does not fit give INT32_MIN. */
-static inline FbVi fb_v_to_int(FbV a)
+FB_LANE_OP FbVi fb_v_to_int(FbV a)
 {
     FbVi r;
     FB_EACH(a.x[lane] >= -2147483648.0f && a.x[lane] < 2147483648.0f ? (int32_t)fb_round_half_even_scalar(a.x[lane]) : INT32_MIN);
 }
 
 /* The fixed tree: lane i + lane i + 8, then + 4, + 2, + 1. */
-static inline float fb_v_sum(FbV a)
+FB_LANE_OP float fb_v_sum(FbV a)
 {
     for (int half = 8; half > 0; half /= 2) {
         for (int lane = 0; lane < half; lane++) {
@@ -105,4 +107,5 @@ static inline float fb_v_sum(FbV a)
 }
 
 #undef FB_EACH
+#undef FB_LANE_OP
 #endif
