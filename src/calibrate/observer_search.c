@@ -104,6 +104,13 @@ static double natural_log(double x)
     return 2 * s * sum + 0.69314718055994531 * exponent;
 }
 
+/* The two bins beside 0 count as their outer neighbours do: 0 itself, often half of all values behind a Relu, is a code of every grid, and
+ * its spike must not draw the range together. */
+static double bin_count(const FbRecord *record, size_t i)
+{
+    return (double)record->bins[i == FB_RECORD_HALF ? i + 1 : i == FB_RECORD_HALF - 1 ? i - 1 : i];
+}
+
 /* Kullback-Leibler divergence between the histogram clipped to bins [first, end), outliers added to its ends, and the same bins as
  * `levels` codes can tell them apart. Empty bins stay empty in both. Source: Migacz, "8-bit inference with TensorRT" (2017). */
 static double divergence(const FbRecord *record, size_t first, size_t end, size_t span_first, size_t span_end, size_t levels)
@@ -111,7 +118,7 @@ static double divergence(const FbRecord *record, size_t first, size_t end, size_
     size_t count = end - first;
     double below = 0, above = 0, total = 0, kept = 0, sum = 0;
     for (size_t i = span_first; i < span_end; i++) {
-        double c = (double)record->bins[i];
+        double c = bin_count(record, i);
         total += c;
         below += i < first ? c : 0;
         above += i >= end ? c : 0;
@@ -126,12 +133,12 @@ static double divergence(const FbRecord *record, size_t first, size_t end, size_
         double mass = 0;
         size_t filled = 0;
         for (size_t i = from; i < to; i++) {
-            mass += (double)record->bins[i];
-            filled += record->bins[i] != 0;
+            mass += bin_count(record, i);
+            filled += bin_count(record, i) > 0;
         }
         for (size_t i = from; i < to; i++) {
-            double p = (double)record->bins[i] + (i == first ? below : 0) + (i == end - 1 ? above : 0);
-            double q = record->bins[i] != 0 ? mass / (double)filled / kept : smallest;
+            double p = bin_count(record, i) + (i == first ? below : 0) + (i == end - 1 ? above : 0);
+            double q = bin_count(record, i) > 0 ? mass / (double)filled / kept : smallest;
             if (p > 0) {
                 p /= total;
                 sum += p * natural_log(p / q);

@@ -15,6 +15,9 @@ FbStatus fb_transform_apply(FbTransform transform, FbModel *model, FbError *err)
         return fb_pass_fold_batch_norm(model->graph, NULL, NULL, err);
     case FB_TRANSFORM_FOLD_BIAS:
         return fb_pass_fold_bias(model->graph, NULL, err);
+    case FB_TRANSFORM_FOLD_PAD:
+        FB_TRY(fb_pass_fold_pad(model->graph, NULL, err));
+        return fb_pass_dead_code(model->graph, NULL, err);
     case FB_TRANSFORM_COUNT:
         break;
     }

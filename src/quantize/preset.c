@@ -4,8 +4,8 @@
 #include <string.h>
 
 #define HEAD(name, transforms) "{\"schema\":\"fewbit.recipe/1\",\"name\":\"" name "\",\"target\":\"onnxruntime\",\"format\":\"qdq\",\"transforms\":[" transforms "],"
-#define FOLDS "\"fold_constants\",\"fold_batch_norm\",\"fold_bias\""
-#define U8 "{\"code\":\"u8\",\"symmetric\":false,\"calibrator\":\"min-max\"}"
+#define FOLDS "\"fold_constants\",\"fold_batch_norm\",\"fold_bias\",\"fold_pad\""
+#define U8 "{\"code\":\"u8\",\"symmetric\":false,\"calibrator\":\"mse\"}"
 #define S8_CHANNEL "{\"code\":\"s8\",\"grain\":\"channel\",\"symmetric\":true,\"method\":\"rtn\",\"min_elements\":1}"
 #define PRODUCTS "\"Conv\",\"ConvTranspose\",\"MatMul\",\"Gemm\""
 #define WEIGHTED PRODUCTS ",\"Gather\",\"LSTM\",\"GRU\",\"RNN\""

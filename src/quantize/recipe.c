@@ -245,7 +245,7 @@ static FbStatus get_list(const Parser *parser, const char *key, const json_t **l
 
 static FbStatus parse_transforms(const Parser *parser)
 {
-    static const char *const names[FB_TRANSFORM_COUNT] = {"fold_constants", "fold_batch_norm", "fold_bias"};
+    static const char *const names[FB_TRANSFORM_COUNT] = {"fold_constants", "fold_batch_norm", "fold_bias", "fold_pad"};
     FbRecipe *recipe = parser->recipe;
     const json_t *list = NULL;
     size_t count = 0;
