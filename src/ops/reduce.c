@@ -222,10 +222,9 @@ static void step_f64(ReduceKind kind, Sums *sums, const double *x, const double 
 }
 
 /* Two's complement: sums and products of signed and unsigned numbers are the same bits. */
-static void step_whole(const ReduceWork *work, ReduceKind kind, Sums *sums, const FbWorkBlock *block, size_t count)
+static void step_whole(const ReduceWork *work, ReduceKind kind, Sums *sums, const uint64_t *x, size_t count)
 {
     uint64_t *y = sums->u64;
-    const uint64_t *x = block->u64;
     bool is_signed = work->type == FB_WORK_S64;
     switch (kind) {
     case REDUCE_SUM: case REDUCE_MEAN: case REDUCE_LOG_SUM: EACH(u64, y[i] + x[i]);
@@ -239,18 +238,22 @@ static void step_whole(const ReduceWork *work, ReduceKind kind, Sums *sums, cons
 }
 #undef EACH
 
-/* Adds `count` elements from `first` on to the accumulators, one each. */
-static void accumulate(const ReduceWork *work, ReduceKind kind, int64_t first, size_t count, const double *shift, Sums *sums)
+/* Adds `count` elements from `first` on to the accumulators, `width` of them in turn. */
+static void accumulate(const ReduceWork *work, ReduceKind kind, int64_t first, size_t count, size_t width, const double *shift, Sums *sums)
 {
     FbWorkBlock block;
     const void *direct = fb_work_direct(work->from->dtype, work->from->data, first, work->type);
     if (!direct) {
         fb_work_load(work->from->dtype, work->from->data, first, 1, work->type, &block, count);
     }
-    if (work->type == FB_WORK_F64) {
-        step_f64(kind, sums, direct ? direct : block.f64, shift, count);
-    } else {
-        step_whole(work, kind, sums, direct ? direct : &block, count);
+    const uint64_t *x = direct ? direct : block.u64;
+    for (size_t at = 0; at < count; at += width) {
+        size_t n = count - at < width ? count - at : width;
+        if (work->type == FB_WORK_F64) {
+            step_f64(kind, sums, (const double *)(const void *)(x + at), shift, n);
+        } else {
+            step_whole(work, kind, sums, x + at, n);
+        }
     }
 }
 
@@ -263,22 +266,20 @@ static void fold_lanes(const ReduceWork *work, ReduceKind kind, Sums *sums)
         if (work->type == FB_WORK_F64) {
             step_f64(merge, low, sums->f64 + half, NULL, half);
         } else {
-            FbWorkBlock high;
-            memcpy(high.u64, sums->u64 + half, half * sizeof high.u64[0]);
-            step_whole(work, merge, low, &high, half);
+            step_whole(work, merge, low, sums->u64 + half, half);
         }
     }
 }
 
-/* Sums over every reduced element of outputs [column, column + count) that start at `base`. Along contiguous reduced elements count is 1
+/* Sums over every reduced element of outputs that start at `base`, `columns` of them. Along contiguous reduced elements there is one
  * and the lanes are folded into sums[0]. */
-static void reduce_pass(const ReduceWork *work, ReduceKind kind, int64_t base, size_t count, const double *shift, Sums *sums)
+static void reduce_pass(const ReduceWork *work, ReduceKind kind, int64_t base, size_t columns, const double *shift, Sums *sums)
 {
     const Walk *walk = &work->walk;
     if (walk->columns) {
-        sums_begin(work, kind, sums, count);
+        sums_begin(work, kind, sums, columns);
         for (int64_t r = 0; r < walk->reduced_count; r++) {
-            accumulate(work, kind, base + offset_of(r, walk->reduced_rank, walk->reduced, walk->reduced_strides), count, shift, sums);
+            accumulate(work, kind, base + offset_of(r, walk->reduced_rank, walk->reduced, walk->reduced_strides), columns, columns, shift, sums);
         }
         return;
     }
@@ -286,8 +287,9 @@ static void reduce_pass(const ReduceWork *work, ReduceKind kind, int64_t base, s
     int64_t run = walk->reduced_rank ? walk->reduced[walk->reduced_rank - 1] : 1; /* contiguous */
     for (int64_t r = 0; r < walk->reduced_count; r += run) {
         int64_t first = base + offset_of(r, walk->reduced_rank, walk->reduced, walk->reduced_strides);
-        for (int64_t at = 0; at < run; at += LANES) {
-            accumulate(work, kind, first + at, (size_t)(run - at < LANES ? run - at : LANES), shift, sums);
+        for (int64_t at = 0; at < run; at += FB_WORK_BLOCK) { /* whole multiples of the lanes, but for the end */
+            size_t count = (size_t)(run - at < FB_WORK_BLOCK ? run - at : FB_WORK_BLOCK);
+            accumulate(work, kind, first + at, count, LANES, shift, sums);
         }
     }
     fold_lanes(work, kind, sums);

@@ -25,6 +25,7 @@ extern const FbOpFamily fb_ops_norm_other;
 extern const FbOpFamily fb_ops_pad;
 extern const FbOpFamily fb_ops_pool;
 extern const FbOpFamily fb_ops_pool_global;
+extern const FbOpFamily fb_ops_qlinear;
 extern const FbOpFamily fb_ops_quant;
 extern const FbOpFamily fb_ops_random;
 extern const FbOpFamily fb_ops_recurrent;
@@ -68,6 +69,7 @@ const FbOpFamily *const fb_op_families[] = {
     &fb_ops_pad,
     &fb_ops_pool,
     &fb_ops_pool_global,
+    &fb_ops_qlinear,
     &fb_ops_quant,
     &fb_ops_random,
     &fb_ops_recurrent,

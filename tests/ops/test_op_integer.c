@@ -143,9 +143,62 @@ static void test_qlinear_conv(void **state)
     op_test_end(&test);
 }
 
+/* A code tensor with its scale and zero point as three inputs. */
+static void add_triple(OpTest *test, int rank, const int64_t *dims, const uint8_t *codes, float scale, uint8_t zero)
+{
+    if (dims) {
+        op_test_input(test, op_test_tensor(test, FB_DTYPE_U8, rank, dims, codes));
+    }
+    op_test_f32(test, 0, NULL, &scale);
+    op_test_input(test, op_test_tensor(test, FB_DTYPE_U8, 0, NULL, &zero));
+}
+
+static void test_qlinear(void **state)
+{
+    const int64_t four[] = {1, 2, 1, 2}, channel[] = {2, 1, 1}, pooled[] = {1, 2, 1, 1}, joined[] = {1, 4, 1, 2};
+    const uint8_t a[] = {10, 20, 30, 250}, b[] = {2, 4};
+    /* a: 0.5 (q - 10) = 0 5 10 120; b: 1 (q - 3) = -1 1; codes of scale 0.25 and zero 4 */
+    const uint8_t sum[] = {0, 20, 48, 255}, product[] = {4, 0, 44, 255}, leaky[] = {4, 24, 44, 255}, mean[] = {14, 255};
+    const uint8_t both[] = {4, 24, 44, 255, 4, 24, 44, 255};
+    OpTest test;
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        op_test_begin(&test, "com.microsoft", i ? "QLinearMul" : "QLinearAdd", 1);
+        add_triple(&test, 4, four, a, 0.5f, 10);
+        add_triple(&test, 3, channel, b, 1, 3);
+        add_triple(&test, 0, NULL, NULL, 0.25f, 4);
+        assert_int_equal(op_test_run(&test), FB_OK);
+        op_expect_bytes(&test, 0, i ? product : sum, 4);
+        op_test_end(&test);
+    }
+    op_test_begin(&test, "com.microsoft", "QLinearLeakyRelu", 1);
+    add_triple(&test, 4, four, a, 0.5f, 10);
+    add_triple(&test, 0, NULL, NULL, 0.25f, 4);
+    assert_int_equal(op_test_run(&test), FB_OK);
+    op_expect_bytes(&test, 0, leaky, 4);
+    op_test_end(&test);
+    op_test_begin(&test, "com.microsoft", "QLinearGlobalAveragePool", 1);
+    add_triple(&test, 4, four, a, 0.5f, 10);
+    add_triple(&test, 0, NULL, NULL, 0.25f, 4);
+    assert_int_equal(op_test_run(&test), FB_OK);
+    op_expect_shape(&test, 0, FB_DTYPE_U8, 4, pooled);
+    op_expect_bytes(&test, 0, mean, 2);
+    op_test_end(&test);
+    op_test_begin(&test, "com.microsoft", "QLinearConcat", 1);
+    op_test_int(&test, "axis", 1);
+    add_triple(&test, 0, NULL, NULL, 0.25f, 4);
+    add_triple(&test, 4, four, a, 0.5f, 10);
+    add_triple(&test, 4, four, a, 0.5f, 10);
+    assert_int_equal(op_test_run(&test), FB_OK);
+    op_expect_shape(&test, 0, FB_DTYPE_U8, 4, joined);
+    op_expect_bytes(&test, 0, both, 8);
+    op_test_end(&test);
+}
+
 int main(void)
 {
     fill();
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_conv), cmocka_unit_test(test_matmul), cmocka_unit_test(test_qlinear_conv)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_conv), cmocka_unit_test(test_matmul), cmocka_unit_test(test_qlinear_conv),
+                                       cmocka_unit_test(test_qlinear)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
