@@ -198,6 +198,7 @@ static void allocation_failures(void **state)
         fail_msg("the job fails by itself: %s", err.message);
     }
     assert_int_equal(count.live_bytes, 0);
+    assert_true(count.allocations > 500 && count.operations > 20); /* the job really goes through the hooks */
     check_output(output_path());
     uint64_t step = count.allocations / 150 + 1;
     for (int persistent = 0; persistent < 2; persistent++) {
