@@ -3,7 +3,7 @@
 # The archive is looked for in FEWBIT_CONFORMANCE_DATA, else in ../shared/data/conformance.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
-runner=$root/build/dev/tests/run_conformance
+runner=
 case "${1:-}" in
     "" | --*) ;;
     *) runner=$1; shift ;;
@@ -27,5 +27,10 @@ if [ -z "$found" ]; then
     [ "${CI:-}" = true ] && exit 1
     exit 77
 fi
-[ -x "$runner" ] || { echo "build first: $runner is missing" >&2; exit 2; }
+if [ -z "$runner" ]; then # the release build, brought up to date
+    runner=$root/build/release/tests/run_conformance
+    (cd "$root" && cmake --preset release && cmake --build --preset release --target run_conformance) > "$root/build/conformance.log" 2>&1 ||
+        { cat "$root/build/conformance.log" >&2; exit 2; }
+fi
+[ -x "$runner" ] || { echo "$runner is missing" >&2; exit 2; }
 exec "$runner" "$cases/node" "$root/tests/conformance/unsupported_operators.txt" "$@"
