@@ -155,7 +155,7 @@ static FbStatus compile_into(FbCompile *compile, const FbPlanOptions *options, F
     if (compile->parent == NULL) {
         FB_TRY(keep_observed(graph, compile->scratch, options, &compile->keep, err));
     }
-    FB_TRY(run_passes(graph, &compile->keep, err));
+    FB_TRY(compile->plain ? fb_pass_dead_code(graph, &compile->keep, err) : run_passes(graph, &compile->keep, err));
     compile->value_count = graph->value_count;
     compile->node_count = graph->node_count;
     FB_TRY(fb_graph_sort(graph, compile->scratch, &compile->order, &compile->order_count, err));
@@ -175,7 +175,8 @@ static FbStatus compile_into(FbCompile *compile, const FbPlanOptions *options, F
 
 FbStatus fb_compile_graph(FbContext *context, FbGraph *graph, FbCompile *parent, const FbPlanOptions *options, FbPlan **out, FbError *err)
 {
-    FbCompile compile = {.context = context, .graph = graph, .parent = parent, .depth = parent == NULL ? 0 : parent->depth + 1};
+    FbCompile compile = {.context = context, .graph = graph, .parent = parent, .depth = parent == NULL ? 0 : parent->depth + 1,
+                         .plain = options->plain};
     *out = NULL;
     if (compile.depth > FB_CONTROL_DEPTH) {
         return fb_error_set(err, FB_ERR_BUDGET, "subgraphs are nested more than %d deep", FB_CONTROL_DEPTH);

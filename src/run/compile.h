@@ -34,6 +34,7 @@ typedef struct FbCompile {
     FbGraph *graph;
     struct FbCompile *parent;
     int depth;
+    bool plain;              /* see FbPlanOptions */
     FbArena *scratch;
     FbKeep keep;             /* observed values; only of the outermost graph */
     FbType *types;           /* per value id */

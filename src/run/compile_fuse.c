@@ -392,7 +392,7 @@ static FbStatus extend_chain(FbCompile *compile, FbChain *chain, FbError *err)
 FbStatus fb_compile_fuse(FbCompile *compile, FbError *err)
 {
     FB_TRY(fb_graph_uses(compile->graph, compile->scratch, &compile->uses, err));
-    for (size_t i = 0; i < compile->order_count; i++) {
+    for (size_t i = 0; i < compile->order_count && !compile->plain; i++) {
         FbCompileNode *state = &compile->nodes[compile->order[i]];
         const FbNode *node = compile->graph->nodes[compile->order[i]];
         if (state->absorbed) {

@@ -91,7 +91,7 @@ static int transpose_direction(const FbCompile *compile, const FbNode *node)
 /* A Transpose that only renames the order of bytes that are there already. */
 static bool relabels(const FbCompile *compile, const FbNode *node, bool *out_last)
 {
-    if (node->input_count < 1 || node->inputs[0] == FB_NONE) {
+    if (compile->plain || node->input_count < 1 || node->inputs[0] == FB_NONE) {
         return false;
     }
     int direction = transpose_direction(compile, node);

@@ -80,6 +80,8 @@ typedef struct FbPlanOptions {
     FbMode mode;
     const char *const *observed;
     size_t observed_count;
+    bool plain; /* every node as its operator row runs it: nothing folded, fused, packed or channels last. The definition that the
+                   optimized plan is tested against: same bits, except where batch norms were folded. */
 } FbPlanOptions;
 
 FbStatus fb_plan_create(FbContext *context, const FbModel *model, const FbPlanOptions *options, FbPlan **plan, FbError *err);

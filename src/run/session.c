@@ -40,7 +40,7 @@ static FbStatus read_options(const FbSessionOptions *given, FbSessionOptions *op
 
 static FbStatus build(FbSession *session, const FbModel *model, const FbSessionOptions *options, FbError *err)
 {
-    FbPlanOptions plan_options = {options->mode, options->observed, options->observed_count};
+    FbPlanOptions plan_options = {.mode = options->mode, .observed = options->observed, .observed_count = options->observed_count};
     FB_TRY(fb_plan_create(session->context, model, &plan_options, &session->plan, err));
     FB_TRY(fb_instance_create(session->plan, &session->instance, err));
     fb_instance_observe(session->instance, options->observe, options->observe_user);
