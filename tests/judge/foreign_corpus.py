@@ -1,7 +1,8 @@
 """Placements of QuantizeLinear and DequantizeLinear as other quantizers make them.
 
-foreign_corpus.py ROUNDTRIP_PROGRAM: every model, loaded and saved, must have the same nodes and the same ONNX Runtime bits, and as many
-folded Quants and encoded weights as the case says. make(folder) writes the models for other tests.
+foreign_corpus.py ROUNDTRIP_PROGRAM [RUN_MODEL_PROGRAM]: every model, loaded and saved, must have the same nodes and the same ONNX Runtime
+bits, and as many folded Quants and encoded weights as the case says; run by fewbit it must give ONNX Runtime's answer (graph optimisations
+off, so that both round where the file says). make(folder) writes the models for other tests.
 """
 import pathlib
 import subprocess
@@ -648,6 +649,34 @@ def make(folder):
     return paths
 
 
+def run_by_fewbit(program, path, folder):
+    """What differs from ONNX Runtime's answer, or None."""
+    import onnxruntime as ort
+    import onnx_same
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.log_severity_level = 3
+    session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    feeds = onnx_same.inputs_for(session)
+    wanted = session.run(None, feeds)
+    arguments = []
+    for i, (name, array) in enumerate(feeds.items()):
+        array.tofile(f"{folder}/in{i}")
+        arguments.append(f"{name}={h.np_dtype_to_tensor_dtype(array.dtype)}:{'x'.join(map(str, array.shape))}:{folder}/in{i}")
+    done = subprocess.run([program, path, f"{folder}/out", *arguments], capture_output=True, text=True)
+    if done.returncode:
+        return f"run: {done.stderr or done.returncode}"
+    for k, want in enumerate(wanted):
+        got = np.fromfile(f"{folder}/out.{k}.bin", want.dtype)
+        if got.size != want.size:
+            return f"run: output {k} has {got.size} elements, expected {want.size}"
+        got, want = got.reshape(want.shape).astype(np.float64), want.astype(np.float64)
+        spread = max(float(np.ptp(want)), 1e-6)
+        if np.abs(got - want).max(initial=0) > 1e-5 * spread:
+            return f"run: output {k} differs by {np.abs(got - want).max():.3g}, its range is {spread:.3g}"
+    return None
+
+
 def main():
     import onnx_same
     failed = 0
@@ -662,6 +691,8 @@ def main():
                 wanted = CASES[name][1:]
                 if any(w is not None and w != g for w, g in zip(wanted, got)):
                     difference = f"folded {got} Quants and weights, expected {wanted}"
+            if difference is None and len(sys.argv) > 2:
+                difference = run_by_fewbit(sys.argv[2], path, folder)
             failed += difference is not None
             print("ok     " if difference is None else "FAILED ", name, done.stdout.split(), difference or "")
     print(f"foreign corpus: {len(CASES)} models, {failed} failed")
