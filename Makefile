@@ -1,7 +1,7 @@
 # The front door; the work is done by CMake, ctest and the scripts in tools/.
 .PHONY: all demo test asan check-full bench peers conformance format clean
 
-all:
+all:             # an optimized build without tests being run
 	tools/setup.sh
 	cmake --preset release
 	cmake --build --preset release
@@ -22,14 +22,18 @@ check-full:      # the same as test, with the slow tests and clang-tidy
 	FEWBIT_FULL=1 .ci/run
 
 bench:           # kernels: checked against the scalar definition, then timed
+	tools/setup.sh
 	cmake --preset release
-	cmake --build --preset release
-	tools/bench.sh
+	cmake --build --preset release --target bench_kernels
+	build/release/bin/bench_kernels
 
 peers:           # ONNX Runtime, OpenVINO and others for bench/peers, outside this folder
 	bench/peers/setup.sh
 
 conformance:     # the ONNX backend node tests of ../shared/data/conformance
+	tools/setup.sh --tests
+	cmake --preset dev
+	cmake --build --preset dev --target run_conformance
 	tools/conformance.sh
 
 format:

@@ -45,7 +45,9 @@ static FbTensor copied(const FbTensor *from)
     FbTensor t = *from;
     t.data = malloc(t.bytes ? t.bytes : 1);
     assert_non_null(t.data);
-    memcpy(t.data, from->data, t.bytes);
+    if (t.bytes) {
+        memcpy(t.data, from->data, t.bytes);
+    }
     return t;
 }
 

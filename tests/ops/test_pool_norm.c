@@ -244,10 +244,11 @@ static void channels_last(void **state)
             }
             op_test_f32(&t, 1, (const int64_t[]){C}, v);
         }
+        const int64_t kernel[] = {3, 2}, strides[] = {2, 1}, pads[] = {1, 1, 1, 0}; /* the attributes point here until the node is decoded */
         if (op < 2) {
-            op_test_ints(&t, "kernel_shape", (const int64_t[]){3, 2}, 2);
-            op_test_ints(&t, "strides", (const int64_t[]){2, 1}, 2);
-            op_test_ints(&t, "pads", (const int64_t[]){1, 1, 1, 0}, 4);
+            op_test_ints(&t, "kernel_shape", kernel, 2);
+            op_test_ints(&t, "strides", strides, 2);
+            op_test_ints(&t, "pads", pads, 4);
         } else if (op == 5) {
             op_test_int(&t, "size", 3);
         }

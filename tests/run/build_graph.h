@@ -142,7 +142,9 @@ static inline FbGraph *build_body(FbGraph *graph, FbId node, const char *attribu
     FbNode *owner = graph->nodes[node];
     FbAttribute *attributes = fb_arena_array(graph->arena, owner->attribute_count + 1, sizeof *attributes);
     assert_non_null(attributes);
-    memcpy(attributes, owner->attributes, owner->attribute_count * sizeof *attributes);
+    if (owner->attribute_count) {
+        memcpy(attributes, owner->attributes, owner->attribute_count * sizeof *attributes);
+    }
     attributes[owner->attribute_count] = (FbAttribute){.name = attribute, .type = FB_ATTR_GRAPH, .graph = body};
     owner->attributes = attributes;
     owner->attribute_count++;
