@@ -180,7 +180,7 @@ static FbStatus infer_unique(FbInfer *infer, FbError *err)
 static void copy_slice(const Slices *s, int64_t from, FbTensor *to, int64_t at, int64_t count)
 {
     size_t element = (size_t)fb_dtype_bits(to->dtype) / 8, bytes = (size_t)s->inner * element;
-    for (int64_t o = 0; o < s->outer; o++) {
+    for (int64_t o = 0; bytes && o < s->outer; o++) {
         memcpy((char *)to->data + (size_t)(o * count + at) * bytes, (const char *)s->tensor->data + (size_t)(o * s->count + from) * bytes, bytes);
     }
 }
