@@ -58,7 +58,9 @@ static void as_constant(OpTest *test, const FbTensor *tensor, FbConst *constant)
     constant->shape = fb_tensor_shape(tensor);
     FbBuffer *buffer = fb_buffer_create(test->context, tensor->bytes);
     assert_non_null(buffer);
-    memcpy(fb_buffer_data(buffer), tensor->data, tensor->bytes);
+    if (tensor->bytes) {
+        memcpy(fb_buffer_data(buffer), tensor->data, tensor->bytes);
+    }
     constant->planes[FB_PLANE_CODES] = (FbPlane){.bytes = tensor->bytes, .buffer = buffer};
 }
 
