@@ -4,6 +4,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "kernels/scan.h"
+
 enum { BANKS = 4, CHUNK = 1024, PIECE = 1 << 16 };
 
 void fb_record_reset(FbRecord *record)
@@ -127,6 +129,7 @@ double fb_record_center(int exponent, size_t bin)
 
 struct FbRecorder {
     FbContext *context;
+    const FbScanF32Kernel *scan;
     size_t slots;
     struct Slot *slot;
 };
@@ -144,6 +147,7 @@ FbRecorder *fb_recorder_create(FbContext *context)
         return NULL;
     }
     recorder->context = context;
+    recorder->scan = fb_scan_f32_pick(fb_context_cpu(context));
     recorder->slots = (size_t)fb_context_threads(context);
     recorder->slot = fb_alloc_array(context, recorder->slots, sizeof *recorder->slot);
     if (recorder->slot == NULL) {
@@ -170,37 +174,24 @@ typedef struct FillTask {
     bool extremes; /* look for extremes too */
 } FillTask;
 
-enum { LANES = 16 };
-
-/* Extremes of a chunk into the slot; a value that is not finite clears `finite`. Lanes are independent, so that compilers can keep them in
- * vector registers; minimum and maximum do not depend on the order. */
-static void chunk_extremes(struct Slot *slot, const float *x, size_t count)
+/* Extremes of a chunk into the slot; a value that is not finite clears `finite`. */
+static void chunk_extremes(const FbScanF32Kernel *scan, struct Slot *slot, const float *x, size_t count)
 {
-    float low[LANES], high[LANES];
-    uint32_t bad[LANES] = {0};
-    for (size_t j = 0; j < LANES; j++) {
-        low[j] = slot->low;
-        high[j] = slot->high;
-    }
-    size_t i = 0;
-    for (; i + LANES <= count; i += LANES) {
-        for (size_t j = 0; j < LANES; j++) {
-            uint32_t bits;
-            memcpy(&bits, &x[i + j], sizeof bits);
-            bad[j] |= (bits & 0x7F800000U) == 0x7F800000U;
-            low[j] = x[i + j] < low[j] ? x[i + j] : low[j];
-            high[j] = x[i + j] > high[j] ? x[i + j] : high[j];
-        }
-    }
-    for (; i < count; i++) {
-        bad[0] |= !isfinite(x[i]);
-        low[0] = x[i] < low[0] ? x[i] : low[0];
-        high[0] = x[i] > high[0] ? x[i] : high[0];
-    }
-    for (size_t j = 0; j < LANES; j++) {
-        slot->finite = slot->finite && bad[j] == 0;
-        slot->low = low[j] < slot->low ? low[j] : slot->low;
-        slot->high = high[j] > slot->high ? high[j] : slot->high;
+    FbRangeF32 range = scan->range(x, count);
+    slot->finite = slot->finite && range.nonfinite == 0;
+    slot->low = range.low < slot->low ? range.low : slot->low;
+    slot->high = range.high > slot->high ? range.high : slot->high;
+}
+
+/* The bin of every value; free of branches, so that compilers make vectors of it. */
+static void chunk_index(const float *x, size_t count, float inverse, int32_t *index)
+{
+    const float last = FB_RECORD_HALF - 1;
+    for (size_t i = 0; i < count; i++) {
+        float t = fabsf(x[i]) * inverse;
+        t = t < last ? t : last; /* also NaN; whether the guess was too small is seen from the extremes */
+        int32_t negative = -(int32_t)(x[i] < 0);
+        index[i] = FB_RECORD_HALF + ((int32_t)t ^ negative); /* k ^ -1 = -1 - k */
     }
 }
 
@@ -208,17 +199,13 @@ static void chunk_extremes(struct Slot *slot, const float *x, size_t count)
 static void chunk_bins(struct Slot *slot, const float *x, size_t count, float inverse)
 {
     int32_t index[CHUNK];
-    for (size_t i = 0; i < count; i++) {
-        float t = fabsf(x[i]) * inverse;
-        t = t < FB_RECORD_HALF - 1 ? t : FB_RECORD_HALF - 1; /* also NaN; whether the guess was too small is seen from the extremes */
-        int32_t k = (int32_t)t;
-        index[i] = FB_RECORD_HALF + (x[i] < 0 ? -1 - k : k);
-    }
+    chunk_index(x, count, inverse, index);
     size_t i = 0;
     for (; i + BANKS <= count; i += BANKS) {
-        for (size_t b = 0; b < BANKS; b++) {
-            slot->banks[b][index[i + b]]++;
-        }
+        slot->banks[0][index[i]]++;
+        slot->banks[1][index[i + 1]]++;
+        slot->banks[2][index[i + 2]]++;
+        slot->banks[3][index[i + 3]]++;
     }
     for (; i < count; i++) {
         slot->banks[0][index[i]]++;
@@ -232,7 +219,7 @@ static void fill_piece(void *arg, size_t number, size_t begin, size_t end)
     for (size_t i = begin; i < end; i += CHUNK) {
         size_t count = end - i < CHUNK ? end - i : CHUNK;
         if (task->extremes) {
-            chunk_extremes(slot, task->x + i, count);
+            chunk_extremes(task->recorder->scan, slot, task->x + i, count);
         }
         if (task->inverse > 0) {
             chunk_bins(slot, task->x + i, count, task->inverse);

@@ -209,7 +209,7 @@ static FbStatus get_bins(Reader *reader, FbRecord *record, FbError *err)
     record->exponent = (int)exponent;
     if (record->count == 0) {
         bool empty = isinf(record->low) && record->low > 0 && isinf(record->high) && record->high < 0 &&
-                     exponent == FB_RECORD_EXPONENT_MIN && bins == 0;
+                     exponent == FB_RECORD_EXPONENT_MIN && first == FB_RECORD_HALF && bins == 0;
         return empty ? FB_OK : bad(reader, err, "an activation without values has a range");
     }
     if (!isfinite(record->low) || !isfinite(record->high) || record->low > record->high) {
