@@ -34,7 +34,7 @@ conformance:     # the ONNX backend node tests of ../shared/data/conformance
 	tools/setup.sh --tests
 	cmake --preset dev
 	cmake --build --preset dev --target run_conformance
-	tools/conformance.sh
+	tools/conformance.sh build/dev/tests/run_conformance
 
 format:
 	tools/format.sh

@@ -264,7 +264,9 @@ static void test_pad(void **state)
 static FbFunction *add_function(FbModel *model, const char *name, size_t inputs)
 {
     FbFunction *functions = fb_arena_array(model->arena, model->function_count + 1, sizeof *functions);
-    memcpy(functions, model->functions, model->function_count * sizeof *functions);
+    if (model->function_count) {
+        memcpy(functions, model->functions, model->function_count * sizeof *functions);
+    }
     FbFunction *function = &functions[model->function_count++];
     model->functions = functions;
     *function = (FbFunction){.domain = "local", .name = name, .overload = ""};
