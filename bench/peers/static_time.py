@@ -42,7 +42,7 @@ def main():
     data = make_data(common.WORK / f"resnet50_{options.samples}.npz", options.samples)
     print(f"machine: {common.machine()}\n\n| program | calibrator | seconds (min of {options.repeat}) | ratio to ONNX Runtime min-max | peak MB |\n|---|---|---|---|---|")
     rows = {}
-    calibrators = ("minmax", "moving-average", "percentile", "entropy", "mse")
+    calibrators = ("min-max", "moving-average", "percentile", "entropy", "mse")
     for _ in range(options.repeat):                      # alternating, so that a slow minute hits all of them
         rows.setdefault("ORT MinMax", []).append(common.timed_process([sys.executable, "-c", ORT, model, data, common.WORK, "MinMax"]))
         for name in calibrators:
