@@ -186,6 +186,18 @@ static int write_output(Cli *cli, Job *job)
     return exit_code;
 }
 
+static json_t *list_units(const Job *job)
+{
+    json_t *units = json_array();
+    for (size_t i = 0; i < job->report.unit_count; i++) {
+        const FbQuantizeUnit *unit = &job->report.units[i];
+        char name[512];
+        json_array_append_new(units, json_pack("{s:s, s:s, s:s}", "name", fb_show_name(unit->name, name, sizeof name), "method", unit->method,
+                                               "key", unit->key));
+    }
+    return units;
+}
+
 static int print_json(Cli *cli, const Job *job, double seconds)
 {
     json_t *document = cli_document("quantize"), *left = json_array();
@@ -209,6 +221,7 @@ static int print_json(Cli *cli, const Job *job, double seconds)
     json_object_set_new(document, "seconds", json_real(seconds));
     json_object_set_new(document, "peak_bytes", json_integer((json_int_t)fb_context_memory_peak(cli->context)));
     json_object_set_new(document, "left_in_float", left);
+    json_object_set_new(document, "units", list_units(job));
     return cli_print_document(cli, document);
 }
 

@@ -24,6 +24,11 @@ typedef struct FbLeftInFloat {
     const char *name, *type, *reason;
 } FbLeftInFloat;
 
+/* A weight whose codes were made. The key is the SHA-256, in hex, of all that decides them; weights with equal keys have equal codes. */
+typedef struct FbQuantizeUnit {
+    const char *name, *method, *key;
+} FbQuantizeUnit;
+
 /* What was done; owned by the caller, freed with fb_quantize_report_free. */
 typedef struct FbQuantizeReport {
     uint64_t bytes_before, bytes_after; /* of weights; of whole files where fb_model_save has been called is the command's business */
@@ -31,6 +36,8 @@ typedef struct FbQuantizeReport {
     size_t weights_quantized, activations_quantized;
     FbLeftInFloat *left;
     size_t left_count;
+    FbQuantizeUnit *units;
+    size_t unit_count;
     void *owner;
 } FbQuantizeReport;
 

@@ -72,6 +72,38 @@ static bool same_encoding(const FbEncoding *a, const FbEncoding *b)
     return a->code == b->code && a->grain == b->grain && a->axis == b->axis && a->block == b->block && a->has_zero == b->has_zero;
 }
 
+FbStatus fb_quantizer_push(FbQuantizer *quantizer, FbId value, const FbConst *from, const FbEncoding *encoding, bool symmetric,
+                           const double *least, FbConst **made, FbError *err)
+{
+    const char *name = fb_arena_strdup(quantizer->arena, quantizer->graph->values[value].name); /* the report shows it */
+    FbWeightResult result;
+    if (name == NULL) {
+        return fb_quantizer_memory(quantizer, err);
+    }
+    FB_TRY(fb_weight_prepare(quantizer->graph, name, from, encoding, symmetric, least, made, &result, err));
+    quantizer->weight_elements += result.elements;
+    quantizer->weight_bits += result.bits;
+    quantizer->dead_scales += result.dead;
+    quantizer->weights_quantized++;
+    return fb_units_push(quantizer->context, &quantizer->units, name, from, *made, symmetric, err);
+}
+
+FbStatus fb_quantizer_run_units(FbQuantizer *quantizer, FbError *err)
+{
+    const FbGraph *graph = quantizer->graph;
+    bool *used = fb_arena_array(quantizer->arena, graph->constant_count + 1, sizeof *used);
+    if (used == NULL) {
+        return fb_quantizer_memory(quantizer, err);
+    }
+    for (size_t v = 0; v < graph->value_count; v++) {
+        const FbValue *value = &graph->values[v];
+        if (value->constant != NULL && value->is_initializer) {
+            used[value->constant->index] = true;
+        }
+    }
+    return fb_units_run(quantizer->context, &quantizer->units, used, err);
+}
+
 FbStatus fb_quantizer_encode_input(FbQuantizer *quantizer, FbId node, uint32_t index, const FbEncoding *encoding, bool symmetric,
                                    const double *least, FbError *err)
 {
@@ -86,13 +118,8 @@ FbStatus fb_quantizer_encode_input(FbQuantizer *quantizer, FbId node, uint32_t i
         }
     }
     FbConst *made = NULL;
-    FbWeightResult result;
-    FB_TRY(fb_weight_encode(graph, graph->values[input].name, from, encoding, symmetric, least, &made, &result, err));
+    FB_TRY(fb_quantizer_push(quantizer, input, from, encoding, symmetric, least, &made, err));
     FB_TRY(fb_quantizer_replace_input(quantizer, node, index, made, &value, err));
-    quantizer->weight_elements += result.elements;
-    quantizer->weight_bits += result.bits;
-    quantizer->dead_scales += result.dead;
-    quantizer->weights_quantized++;
     if (least == NULL) {
         if (!fb_array_grow(quantizer->context, &quantizer->cache)) {
             return fb_quantizer_memory(quantizer, err);

@@ -9,6 +9,7 @@
 typedef struct Dynamic { /* one node being rewritten */
     FbQuantizer *quantizer;
     FbId node;
+    const FbConst *weight; /* in codes */
     FbError *err;
 } Dynamic;
 
@@ -132,29 +133,36 @@ static FbStatus add_codes(const Dynamic *dynamic, const char *base, const FbCons
     return conv ? add_plain(dynamic, base, "_zero_point", FB_DTYPE_U8, &scalar, &zero, 1, &weight->zero) : FB_OK;
 }
 
-/* Encodes the weight and puts codes and scales beside it; the scales are shaped to broadcast over the result. */
-static FbStatus add_weight(const Dynamic *dynamic, bool transposed, bool conv, Weight *weight)
+/* Queues the codes of the node's weight. */
+static FbStatus prepare_weight(FbQuantizer *quantizer, FbId id, FbConst **made, FbError *err)
 {
-    FbQuantizer *quantizer = dynamic->quantizer;
     FbGraph *graph = quantizer->graph;
-    const FbNode *node = graph->nodes[dynamic->node];
-    const FbConst *from = fb_graph_constant(graph, node->inputs[1]);
-    const char *base = graph->values[node->inputs[1]].name;
-    FbWeightSpec spec = quantizer->rule[dynamic->node]->weights;
+    const FbNode *node = graph->nodes[id];
+    bool gather = fb_node_is(node, "", "Gather");
+    FbId input = node->inputs[gather ? 0 : 1];
+    const FbConst *from = fb_graph_constant(graph, input);
+    FbWeightSpec spec = quantizer->rule[id]->weights;
     FbEncoding encoding;
-    FbConst *made = NULL;
-    FbWeightResult result;
-    if (!fb_quantizer_encoding(node, 1, &from->shape, &spec, &encoding) || encoding.grain == FB_GRAIN_BLOCK || encoding.has_zero) {
+    if (gather) {
+        encoding = (FbEncoding){.code = fb_code_find("s8"), .grain = FB_GRAIN_AXIS, .axis = 0, .scale = FB_DTYPE_F32};
+    } else if (!fb_quantizer_encoding(node, 1, &from->shape, &spec, &encoding) || encoding.grain == FB_GRAIN_BLOCK || encoding.has_zero) {
         encoding = (FbEncoding){.code = fb_code_find("s8"), .grain = FB_GRAIN_TENSOR, .scale = FB_DTYPE_F32};
     }
-    FB_TRY(fb_weight_encode(graph, base, from, &encoding, true, NULL, &made, &result, dynamic->err));
-    quantizer->weight_elements += result.elements;
-    quantizer->weight_bits += result.bits;
-    quantizer->dead_scales += result.dead;
-    quantizer->weights_quantized++;
+    uint64_t dead = quantizer->dead_scales;
+    FB_TRY(fb_quantizer_push(quantizer, input, from, &encoding, true, NULL, made, err));
+    quantizer->dead_scales = gather ? dead : quantizer->dead_scales; /* rows of zeros are padding, no channels */
+    return FB_OK;
+}
+
+/* Puts codes and scales beside the weight; the scales are shaped to broadcast over the result. */
+static FbStatus add_weight(const Dynamic *dynamic, bool transposed, bool conv, Weight *weight)
+{
+    const FbGraph *graph = dynamic->quantizer->graph;
+    const char *base = graph->values[graph->nodes[dynamic->node]->inputs[1]].name;
+    const FbConst *made = dynamic->weight;
     FB_TRY(add_codes(dynamic, base, made, transposed, conv, weight));
     const FbPlane *scales = &made->planes[FB_PLANE_SCALE];
-    FbShape shape = fb_encoding_scale_shape(&encoding, &made->shape);
+    FbShape shape = fb_encoding_scale_shape(made->encoding, &made->shape);
     for (int i = made->shape.rank - 2; conv && shape.rank > 0 && i > 0; i--) {
         shape.dims[shape.rank++] = 1; /* [channels, 1, 1] */
     }
@@ -229,15 +237,8 @@ static FbStatus rewrite_gather(const Dynamic *dynamic)
     FbQuantizer *quantizer = dynamic->quantizer;
     FbGraph *graph = quantizer->graph;
     const FbNode *node = graph->nodes[dynamic->node];
-    const FbConst *from = fb_graph_constant(graph, node->inputs[0]);
+    const FbConst *made = dynamic->weight;
     const char *base = graph->values[node->inputs[0]].name;
-    FbEncoding encoding = {.code = fb_code_find("s8"), .grain = FB_GRAIN_AXIS, .axis = 0, .scale = FB_DTYPE_F32};
-    FbConst *made = NULL;
-    FbWeightResult result;
-    FB_TRY(fb_weight_encode(graph, base, from, &encoding, true, NULL, &made, &result, dynamic->err));
-    quantizer->weight_elements += result.elements;
-    quantizer->weight_bits += result.bits;
-    quantizer->weights_quantized++;
     const FbPlane *codes = &made->planes[FB_PLANE_CODES], *scales = &made->planes[FB_PLANE_SCALE];
     FbShape column = fb_shape_make(2, (int64_t[]){made->shape.dims[0], 1});
     FbId table = FB_NONE, scale = FB_NONE, rows = FB_NONE, real = FB_NONE, factors = FB_NONE, cast = FB_NONE, y = node->outputs[0];
@@ -289,7 +290,8 @@ static FbStatus rewrite(const Dynamic *dynamic)
     return FB_OK;
 }
 
-FbStatus fb_quantizer_dynamic(FbQuantizer *quantizer, FbError *err)
+/* Per place in the order: the weight in codes of the nodes that will be rewritten; NULL. */
+static FbStatus prepare_weights(FbQuantizer *quantizer, FbConst **weights, FbError *err)
 {
     for (size_t i = 0; i < quantizer->order_count; i++) {
         FbId id = quantizer->order[i];
@@ -302,9 +304,25 @@ FbStatus fb_quantizer_dynamic(FbQuantizer *quantizer, FbError *err)
             quantizer->reason[id] = why;
             continue;
         }
+        FB_TRY(prepare_weight(quantizer, id, &weights[i], err));
+    }
+    return fb_units_run(quantizer->context, &quantizer->units, NULL, err); /* what follows copies the codes */
+}
+
+FbStatus fb_quantizer_dynamic(FbQuantizer *quantizer, FbError *err)
+{
+    FbConst **weights = fb_arena_array(quantizer->arena, quantizer->order_count + 1, sizeof *weights);
+    if (weights == NULL) {
+        return fb_quantizer_memory(quantizer, err);
+    }
+    FB_TRY(prepare_weights(quantizer, weights, err));
+    for (size_t i = 0; i < quantizer->order_count; i++) {
+        if (weights[i] == NULL) {
+            continue;
+        }
         FB_TRY(fb_check_cancel(quantizer->context, err));
-        Dynamic dynamic = {quantizer, id, err};
-        if (fb_node_is(quantizer->graph->nodes[id], "", "Gather")) {
+        Dynamic dynamic = {quantizer, quantizer->order[i], weights[i], err};
+        if (fb_node_is(quantizer->graph->nodes[dynamic.node], "", "Gather")) {
             FB_TRY(rewrite_gather(&dynamic));
         } else {
             FB_TRY(rewrite(&dynamic));

@@ -85,18 +85,42 @@ static FbStatus apply(FbQuantizer *quantizer, FbError *err)
     FB_TRY(fb_quantizer_dynamic(quantizer, err));
     FB_TRY(fb_quantizer_weights(quantizer, err));
     if (recipe->format == FB_QUANT_FORMAT_QOPERATOR) {
+        FB_TRY(fb_quantizer_run_units(quantizer, err)); /* it copies codes */
         FB_TRY(fb_quantizer_qoperator(quantizer, err));
     }
     FB_TRY(fb_quantizer_list_left(quantizer, err));
     FB_TRY(fb_pass_dead_code(quantizer->graph, NULL, err));
     FB_TRY(fb_quantizer_sweep(quantizer, err));
+    FB_TRY(fb_quantizer_run_units(quantizer, err));
     return embed_recipe(quantizer, err);
+}
+
+/* The units that ran. */
+static FbStatus list_units(FbQuantizer *quantizer, FbQuantizeReport *report, FbError *err)
+{
+    const FbUnits *units = &quantizer->units;
+    FbQuantizeUnit *list = fb_arena_array(quantizer->arena, units->count + 1, sizeof *list);
+    size_t count = 0;
+    for (size_t i = 0; list != NULL && i < units->count; i++) {
+        const FbUnit *unit = &units->items[i];
+        if (unit->key[0] == '\0') {
+            continue;
+        }
+        const char *key = fb_arena_strdup(quantizer->arena, unit->key);
+        if (key == NULL) {
+            return fb_quantizer_memory(quantizer, err);
+        }
+        list[count++] = (FbQuantizeUnit){unit->name, FB_UNIT_METHOD, key};
+    }
+    report->units = list;
+    report->unit_count = count;
+    return list != NULL ? FB_OK : fb_quantizer_memory(quantizer, err);
 }
 
 /* The report takes over the arena with its texts. */
 static void fill_report(FbQuantizer *quantizer, uint64_t before, FbQuantizeReport *report)
 {
-    *report = (FbQuantizeReport){.bytes_before = before, .bytes_after = weight_bytes(quantizer->graph),
+    *report = (FbQuantizeReport){.units = report->units, .unit_count = report->unit_count, .bytes_before = before, .bytes_after = weight_bytes(quantizer->graph),
         .effective_bits = quantizer->weight_elements > 0 ? (double)quantizer->weight_bits / (double)quantizer->weight_elements : 32,
         .weights_quantized = quantizer->weights_quantized, .activations_quantized = quantizer->activations_quantized,
         .left = quantizer->left.items, .left_count = quantizer->left.count, .owner = quantizer->arena};
@@ -122,6 +146,9 @@ FbStatus fb_quantize(FbContext *context, FbModel *model, const FbRecipe *recipe,
         quantizer.graph = quantizer.model->graph;
         status = apply(&quantizer, err);
     }
+    if (status == FB_OK && report != NULL) {
+        status = list_units(&quantizer, report, err);
+    }
     if (status == FB_OK) {
         if (quantizer.dead_scales > 0) {
             fb_log(context, FB_LOG_NOTE, "dead-channels", "%llu channels of weights are all zero", (unsigned long long)quantizer.dead_scales);
@@ -137,7 +164,11 @@ FbStatus fb_quantize(FbContext *context, FbModel *model, const FbRecipe *recipe,
     fb_model_free(quantizer.model);
     fb_array_free(context, &quantizer.cache);
     fb_array_free(context, &quantizer.left);
+    fb_array_free(context, &quantizer.units);
     fb_arena_free(quantizer.arena);
+    if (status != FB_OK && report != NULL) {
+        *report = (FbQuantizeReport){0};
+    }
     return status;
 }
 

@@ -6,6 +6,7 @@
 #include "graph/model.h"
 #include "passes/quant_placement.h"
 #include "quantize/recipe.h"
+#include "quantize/units.h"
 #include "quantize/weights.h"
 
 typedef struct FbCachedWeight { /* an encoded form of a constant that other nodes may share */
@@ -29,6 +30,7 @@ typedef struct FbQuantizer {
     const char **reason;            /* per node id: why it stays in float; NULL: it does not */
     bool *computes;                 /* per node id: it makes float values by arithmetic or by moving them */
     FB_ARRAY(FbCachedWeight) cache;
+    FbUnits units;                  /* weights whose codes are made in the end */
     FB_ARRAY(FbLeftInFloat) left;   /* texts in the arena */
     uint64_t weight_elements, weight_bits, dead_scales;
     size_t weights_quantized, activations_quantized;
@@ -50,8 +52,13 @@ FbStatus fb_quantizer_types(FbQuantizer *quantizer, FbError *err);
 FbStatus fb_quantizer_list_left(FbQuantizer *quantizer, FbError *err);
 
 /* constants.c */
+/* Prepares the codes of a constant as a unit of the queue and counts it. */
+FbStatus fb_quantizer_push(FbQuantizer *quantizer, FbId value, const FbConst *from, const FbEncoding *encoding, bool symmetric,
+                           const double *least, FbConst **made, FbError *err);
+/* Runs the units whose constant is still an initializer. */
+FbStatus fb_quantizer_run_units(FbQuantizer *quantizer, FbError *err);
 /* Puts an encoded form of input `index` of the node in its place, shared with other nodes that want the same; least as in
- * fb_weight_encode (then it is not shared). */
+ * fb_weight_prepare (then it is not shared). */
 FbStatus fb_quantizer_encode_input(FbQuantizer *quantizer, FbId node, uint32_t index, const FbEncoding *encoding, bool symmetric,
                                    const double *least, FbError *err);
 /* Makes `constant` what input `index` of the node reads: in place when nobody else reads the old value. */

@@ -230,7 +230,7 @@ FbStatus fb_quantizer_static(FbQuantizer *quantizer, FbError *err)
     Plan plan = {.quantizer = quantizer};
     FB_TRY(place(&plan, err));
     FB_TRY(find_ranges(&plan, err));
-    fb_progress_begin(quantizer->context, "quantize", quantizer->order_count);
+    fb_progress_begin(quantizer->context, "weights", quantizer->order_count);
     FbStatus status = FB_OK;
     for (size_t i = 0; status == FB_OK && i < quantizer->order_count; i++) {
         FbId id = quantizer->order[i];

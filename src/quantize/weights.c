@@ -1,4 +1,4 @@
-/* Constants into codes: read by ranges, ranges per scale, rounded in parallel. */
+/* Constants into scales and zero points, halves, and biases into codes; the codes of weights are units.c's. */
 #include "quantize/weights.h"
 
 #include <float.h>
@@ -7,7 +7,7 @@
 #include "base/checked.h"
 #include "base/text.h"
 
-enum { CHUNK = 1 << 18, PIECE = 1 << 14 };
+enum { CHUNK = 1 << 18 };
 
 /* How elements map to scales: element i has scale (o * steps + a / block) * inner + r with i = (o * dim + a) * inner + r for blocks; for an
  * axis it is a; for a tensor 0. */
@@ -130,16 +130,7 @@ static FbStatus read_ranges(FbContext *context, const char *name, const FbConst 
     return bad == 0 ? FB_OK : nonfinite(name, first_bad, bad, err);
 }
 
-typedef struct Encode { /* of one chunk */
-    const FbEncoding *encoding;
-    const FbShape *shape;
-    const float *scale, *x;
-    const int32_t *zero;
-    uint64_t first;
-    uint8_t *codes; /* of the whole constant */
-} Encode;
-
-static void store_codes(FbDtype storage, const int32_t *codes, uint8_t *to, uint64_t first, size_t count)
+void fb_weight_store_codes(FbDtype storage, const int32_t *codes, uint8_t *to, uint64_t first, size_t count)
 {
     int8_t narrow[1024];
     for (size_t done = 0; done < count;) {
@@ -149,19 +140,6 @@ static void store_codes(FbDtype storage, const int32_t *codes, uint8_t *to, uint
         }
         fb_pack_codes(storage, narrow, to, first + done, part);
         done += part;
-    }
-}
-
-/* Pieces begin at multiples of PIECE, so that no two threads share a byte of packed codes. */
-static void encode_piece(void *arg, size_t slot, size_t begin, size_t end)
-{
-    const Encode *encode = arg;
-    int32_t codes[1024];
-    (void)slot;
-    for (size_t i = begin; i < end; i += 1024) {
-        size_t count = end - i < 1024 ? end - i : 1024;
-        fb_encoding_quantize(encode->encoding, encode->shape, encode->scale, encode->zero, encode->x + i, encode->first + i, count, codes);
-        store_codes(encode->encoding->code->storage, codes, encode->codes, encode->first + i, count);
     }
 }
 
@@ -262,22 +240,7 @@ FbStatus fb_weight_scales(FbGraph *graph, const char *name, const FbConst *from,
     return status;
 }
 
-static FbStatus encode_all(FbContext *context, const FbConst *from, FbConst *to, const Layout *layout, const float *scales,
-                           const int32_t *zeros, float *buffer, FbError *err)
-{
-    Encode encode = {.encoding = to->encoding, .shape = &to->shape, .scale = scales, .x = buffer, .zero = zeros,
-                     .codes = fb_buffer_data(to->planes[FB_PLANE_CODES].buffer)};
-    for (uint64_t first = 0; first < layout->elements; first += CHUNK) {
-        size_t count = layout->elements - first < CHUNK ? (size_t)(layout->elements - first) : CHUNK;
-        FB_TRY(fb_check_cancel(context, err));
-        FB_TRY(fb_const_read_f32(context, from, first, count, buffer, err));
-        encode.first = first;
-        fb_parallel(context, encode_piece, &encode, count, PIECE);
-    }
-    return FB_OK;
-}
-
-/* Planes of the right sizes; 8-bit and narrower codes with float scales. */
+/* Planes of the right sizes; 8-bit and narrower codes with float scales. The buffer of the codes comes with them. */
 static FbStatus make_planes(FbGraph *graph, FbConst *constant, const Layout *layout, FbError *err)
 {
     const FbEncoding *encoding = constant->encoding;
@@ -286,13 +249,13 @@ static FbStatus make_planes(FbGraph *graph, FbConst *constant, const Layout *lay
         !fb_dtype_storage(encoding->code->storage, layout->scales, &zeros)) {
         return fb_error_set(err, FB_ERR_FORMAT, "a weight's size overflows");
     }
-    FB_TRY(new_buffer(graph, constant, FB_PLANE_CODES, codes, err));
+    constant->planes[FB_PLANE_CODES].bytes = codes;
     FB_TRY(new_buffer(graph, constant, FB_PLANE_SCALE, layout->scales * sizeof(float), err));
     return encoding->has_zero ? new_buffer(graph, constant, FB_PLANE_ZERO, zeros, err) : FB_OK;
 }
 
-FbStatus fb_weight_encode(FbGraph *graph, const char *name, const FbConst *from, const FbEncoding *encoding, bool symmetric,
-                          const double *least, FbConst **made, FbWeightResult *result, FbError *err)
+FbStatus fb_weight_prepare(FbGraph *graph, const char *name, const FbConst *from, const FbEncoding *encoding, bool symmetric,
+                           const double *least, FbConst **made, FbWeightResult *result, FbError *err)
 {
     FbContext *context = graph->context;
     Layout layout;
@@ -317,11 +280,8 @@ FbStatus fb_weight_encode(FbGraph *graph, const char *name, const FbConst *from,
             scales[s] = (float)least[s] > scales[s] ? (float)least[s] : nextafterf(scales[s], FLT_MAX);
         }
     }
-    if (status == FB_OK) {
-        status = encode_all(context, from, *made, &layout, scales, zeros, work.buffer, err);
-    }
     if (status == FB_OK && zeros != NULL) {
-        store_codes(encoding->code->storage, zeros, fb_buffer_data((*made)->planes[FB_PLANE_ZERO].buffer), 0, (size_t)layout.scales);
+        fb_weight_store_codes(encoding->code->storage, zeros, fb_buffer_data((*made)->planes[FB_PLANE_ZERO].buffer), 0, (size_t)layout.scales);
     }
     if (status == FB_OK && !fb_encoding_bits(encoding, &from->shape, &result->bits)) {
         status = fb_error_set(err, FB_ERR_FORMAT, "a weight's size overflows");

@@ -1,4 +1,4 @@
-/* Constants into codes: one unit per constant and encoding. */
+/* Constants into scales and zero points, halves, and biases into codes. */
 #ifndef FB_QUANTIZE_WEIGHTS_H
 #define FB_QUANTIZE_WEIGHTS_H
 
@@ -9,12 +9,14 @@ typedef struct FbWeightResult {
     uint64_t dead;           /* scales whose weights are all zero */
 } FbWeightResult;
 
-/* Codes of `from` (float elements) under `encoding`, round to nearest. The constant is read by ranges and belongs to the graph.
- * `least` (or NULL) raises single scales: scale[i] >= least[i]; NULL-able result. NaN and infinity are an error naming tensor, first index
- * and count. */
-FbStatus fb_weight_encode(FbGraph *graph, const char *name, const FbConst *from, const FbEncoding *encoding, bool symmetric,
-                          const double *least, FbConst **made, FbWeightResult *result, FbError *err);
-/* The scales that fb_weight_encode would choose; `scales` holds as many floats as fb_encoding_scale_shape says. */
+/* A constant for the codes of `from` (float elements) under `encoding`, round to nearest, with its scales and zero points; the codes are a
+ * unit of work (units.h). The constant is read by ranges and belongs to the graph. `least` (or NULL) raises single scales:
+ * scale[i] >= least[i]. NaN and infinity are an error naming tensor, first index and count. */
+FbStatus fb_weight_prepare(FbGraph *graph, const char *name, const FbConst *from, const FbEncoding *encoding, bool symmetric,
+                           const double *least, FbConst **made, FbWeightResult *result, FbError *err);
+/* Packs codes as elements [first, first + count) of `to`. */
+void fb_weight_store_codes(FbDtype storage, const int32_t *codes, uint8_t *to, uint64_t first, size_t count);
+/* The scales that fb_weight_prepare would choose; `scales` holds as many floats as fb_encoding_scale_shape says. */
 FbStatus fb_weight_scales(FbGraph *graph, const char *name, const FbConst *from, const FbEncoding *encoding, bool symmetric, float *scales,
                           int32_t *zeros, FbError *err);
 /* Half-precision codes, f16 or bf16, without a scale; NaN, infinity and finite weights that would become infinite are an error. */

@@ -80,7 +80,7 @@ static FbStatus encode_node(FbQuantizer *quantizer, FbId id, FbError *err)
 FbStatus fb_quantizer_weights(FbQuantizer *quantizer, FbError *err)
 {
     FbStatus status = FB_OK;
-    fb_progress_begin(quantizer->context, "quantize", quantizer->order_count);
+    fb_progress_begin(quantizer->context, "weights", quantizer->order_count);
     for (size_t i = 0; status == FB_OK && i < quantizer->order_count; i++) {
         FbId id = quantizer->order[i];
         const FbRule *rule = quantizer->rule[id];

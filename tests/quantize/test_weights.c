@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "base/random.h"
+#include "quantize/units.h"
 #include "quantize/weights.h"
 
 static FbContext *context;
@@ -37,6 +38,21 @@ static const FbConst *make(const float *values, int rank, const int64_t *dims)
     return made;
 }
 
+static FbStatus encode(const char *name, const FbConst *from, const FbEncoding *encoding, bool symmetric, const double *least, FbConst **made,
+                       FbWeightResult *result, FbError *err)
+{
+    FbUnits units = {0};
+    FbStatus status = fb_weight_prepare(graph, name, from, encoding, symmetric, least, made, result, err);
+    if (status == FB_OK) {
+        status = fb_units_push(context, &units, name, from, *made, symmetric, err);
+    }
+    if (status == FB_OK) {
+        status = fb_units_run(context, &units, NULL, err);
+    }
+    fb_array_free(context, &units);
+    return status;
+}
+
 static const float *scales_of(const FbConst *constant)
 {
     return fb_buffer_data(constant->planes[FB_PLANE_SCALE].buffer);
@@ -49,7 +65,7 @@ static void test_hand_computed(void **state)
     FbEncoding encoding = {.code = fb_code_find("s8"), .grain = FB_GRAIN_AXIS, .axis = 0, .scale = FB_DTYPE_F32};
     FbConst *made = NULL;
     FbWeightResult result;
-    assert_int_equal(fb_weight_encode(graph, "w", make(w, 2, (int64_t[]){2, 3}), &encoding, true, NULL, &made, &result, NULL), FB_OK);
+    assert_int_equal(encode("w", make(w, 2, (int64_t[]){2, 3}), &encoding, true, NULL, &made, &result, NULL), FB_OK);
     const int8_t *codes = fb_buffer_data(made->planes[FB_PLANE_CODES].buffer);
     assert_true(fabsf(scales_of(made)[0] - 0.1F) < 1e-8F && scales_of(made)[1] == scales_of(made)[0]); /* dead: the smallest of the others */
     assert_memory_equal(codes, ((const int8_t[]){10, -20, 127, 0, 0, 0}), 6);
@@ -58,7 +74,7 @@ static void test_hand_computed(void **state)
     assert_int_equal(fb_const_read_f32(context, made, 0, 6, back, NULL), FB_OK);
     assert_true(fabsf(back[2] - 12.7F) < 1e-5F && back[3] == 0 && back[5] == 0);
     const double least[2] = {0.2, 0};
-    assert_int_equal(fb_weight_encode(graph, "w", make(w, 2, (int64_t[]){2, 3}), &encoding, true, least, &made, &result, NULL), FB_OK);
+    assert_int_equal(encode("w", make(w, 2, (int64_t[]){2, 3}), &encoding, true, least, &made, &result, NULL), FB_OK);
     codes = fb_buffer_data(made->planes[FB_PLANE_CODES].buffer);
     assert_true((double)scales_of(made)[0] >= 0.2 && scales_of(made)[0] < 0.2001F);
     assert_memory_equal(codes, ((const int8_t[]){5, -10, 64}), 3);
@@ -85,7 +101,7 @@ static void test_grains(void **state)
                                .scale = FB_DTYPE_F32, .has_zero = !cases[c].symmetric};
         FbConst *made = NULL;
         FbWeightResult result;
-        assert_int_equal(fb_weight_encode(graph, "w", from, &encoding, cases[c].symmetric, NULL, &made, &result, NULL), FB_OK);
+        assert_int_equal(encode("w", from, &encoding, cases[c].symmetric, NULL, &made, &result, NULL), FB_OK);
         assert_int_equal(fb_const_read_f32(context, made, 0, count, back, NULL), FB_OK);
         for (size_t i = 0; i < count; i += 13) {
             double low = 0, high = 0;
@@ -125,7 +141,7 @@ static void test_numeric_policy(void **state)
     FbConst *made = NULL;
     FbWeightResult result;
     FbError err = {0};
-    assert_int_equal(fb_weight_encode(graph, "conv.w", make(w, 1, (int64_t[]){4}), &encoding, true, NULL, &made, &result, &err), FB_ERR_NUMERIC);
+    assert_int_equal(encode("conv.w", make(w, 1, (int64_t[]){4}), &encoding, true, NULL, &made, &result, &err), FB_ERR_NUMERIC);
     assert_non_null(strstr(err.message, "conv.w"));
     assert_non_null(strstr(err.message, "2 values"));
     assert_non_null(strstr(err.message, "element 1"));
