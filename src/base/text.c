@@ -25,7 +25,7 @@ static bool make_room(FbText *text, size_t more)
         text->failed = true;
         return false;
     }
-    if (needed <= text->capacity) {
+    if (text->data && needed <= text->capacity) {
         return true;
     }
     size_t capacity = text->capacity ? text->capacity : 64;

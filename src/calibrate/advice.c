@@ -196,7 +196,7 @@ static void report_comparison(FbContext *context, const FbModel *model, const Fb
         const char *name = fb_model_input(model, i).name;
         const FbValueStatistics *value = comparison->records[i] != NULL ? fb_statistics_find(statistics, name) : NULL;
         double distance = value != NULL ? fb_record_distance(value->record, comparison->records[i]) : 0;
-        if (distance > different) {
+        if (value != NULL && distance > different) {
             fb_log(context, FB_LOG_WARNING, "distribution-differs",
                    "input '%s': calibration and evaluation data differ (distance %.2f, means %.4g and %.4g): same source, same preprocessing?",
                    fb_escape(name, shown, sizeof shown), distance, mean_of(value->record), mean_of(comparison->records[i]));

@@ -86,7 +86,7 @@ void fb_statistics_free(FbStatistics *statistics)
         return;
     }
     FbContext *context = statistics->context;
-    for (size_t i = 0; i < statistics->value_count; i++) {
+    for (size_t i = 0; statistics->values != NULL && i < statistics->value_count; i++) {
         free_value(context, &statistics->values[i]);
     }
     fb_free(context, statistics->values);

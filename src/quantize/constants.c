@@ -1,11 +1,6 @@
 /* Replacing weights of nodes: in place, shared, or beside the old value. */
 #include "quantize/quantizer.h"
 
-FbStatus fb_quantizer_memory(FbQuantizer *quantizer, FbError *err)
-{
-    return fb_error_memory(quantizer->context, err, "quantization", 0);
-}
-
 const char *fb_quantizer_node_name(const FbGraph *graph, const FbNode *node)
 {
     if (node->name != NULL && node->name[0] != '\0') {

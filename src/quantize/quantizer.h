@@ -69,6 +69,9 @@ bool fb_quantizer_encoding(const FbNode *node, uint32_t index, const FbShape *sh
 FbStatus fb_quantizer_sweep(FbQuantizer *quantizer, FbError *err);
 /* A name for messages and patterns: the node's own, else its first output's. */
 const char *fb_quantizer_node_name(const FbGraph *graph, const FbNode *node);
-FbStatus fb_quantizer_memory(FbQuantizer *quantizer, FbError *err);
+static inline FbStatus fb_quantizer_memory(const FbQuantizer *quantizer, FbError *err)
+{
+    return fb_error_memory(quantizer->context, err, "quantization", 0);
+}
 
 #endif
