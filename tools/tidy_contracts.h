@@ -11,8 +11,11 @@
 
 #define fb_error_set(err, status, ...) ((void)fb_error_set(err, status, __VA_ARGS__), (status))
 #define fb_error_context(err, status, ...) ((void)fb_error_context(err, status, __VA_ARGS__), (status))
-#define fb_node_error(node, status, err) ((void)fb_node_error(node, status, err), (status))
-#define fb_onnx_fail(message, status, ...) ((void)fb_onnx_fail(message, status, __VA_ARGS__), (status))
 #define fb_error_file(err, error, action, path) ((void)fb_error_file(err, error, action, path), FB_ERR_IO)
 #define fb_error_memory(context, err, what, bytes) ((void)fb_error_memory(context, err, what, bytes), FB_ERR_NO_MEMORY)
 #define fb_alloc_zero(context, bytes) ((void)(context), calloc(1, bytes))
+
+#ifndef FB_TIDY_BASE_ONLY
+#define fb_node_error(node, status, err) ((void)fb_node_error(node, status, err), (status))
+#define fb_onnx_fail(message, status, ...) ((void)fb_onnx_fail(message, status, __VA_ARGS__), (status))
+#endif

@@ -112,7 +112,7 @@ static FbStatus spell_out(const EinsumTerm *term, int rank, int *ids, FbError *e
             ids[at++] = ELLIPSIS + hidden - 1 - h;
         }
         if (i < term->count) {
-            ids[at++] = term->labels[i];
+            ids[at++] = (int)term->labels[i];
         }
     }
     return FB_OK;
