@@ -14,10 +14,10 @@ typedef struct FbDatasetKind {
 } FbDatasetKind;
 
 /* A tensor whose buffer is kept from sample to sample. */
-typedef struct FbSlot {
+typedef struct FbDataSlot {
     FbTensor tensor;
     size_t capacity;
-} FbSlot;
+} FbDataSlot;
 
 struct FbDataset {
     FbContext *context;
@@ -28,7 +28,7 @@ struct FbDataset {
     size_t count;
     bool has_labels;
     char *folder;  /* or file: as the user gave it */
-    FbSlot *inputs;
+    FbDataSlot *inputs;
     FbTensor *views; /* what sample.inputs points to */
     FbSample sample;
     char name[256]; /* what sample.name points to */

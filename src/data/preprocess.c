@@ -75,7 +75,7 @@ static FbStatus get_choice(const json_t *object, const char *key, const char *wh
 }
 
 /* [height, width], or one number for both. */
-static FbStatus get_size(const json_t *value, const char *where, FbStep *step, FbError *err)
+static FbStatus get_size(const json_t *value, const char *where, FbPreprocessStep *step, FbError *err)
 {
     json_int_t height = 0, width = 0;
     if (json_is_integer(value)) {
@@ -93,7 +93,7 @@ static FbStatus get_size(const json_t *value, const char *where, FbStep *step, F
     return FB_OK;
 }
 
-static FbStatus parse_filter(const json_t *object, const char *where, FbStep *step, FbError *err)
+static FbStatus parse_filter(const json_t *object, const char *where, FbPreprocessStep *step, FbError *err)
 {
     int filter = FB_FILTER_BILINEAR;
     FB_TRY(get_choice(object, "filter", where, filter_names, 3, &filter, err));
@@ -101,7 +101,7 @@ static FbStatus parse_filter(const json_t *object, const char *where, FbStep *st
     return fb_json_get_bool(object, "antialias", where, &step->antialias, err);
 }
 
-static FbStatus parse_resize(const json_t *value, const char *where, FbStep *step, FbError *err)
+static FbStatus parse_resize(const json_t *value, const char *where, FbPreprocessStep *step, FbError *err)
 {
     static const char *const keys[] = {"short", "size", "filter", "antialias"};
     FB_TRY(fb_json_check_keys(value, keys, 4, where, err));
@@ -115,7 +115,7 @@ static FbStatus parse_resize(const json_t *value, const char *where, FbStep *ste
     return parse_filter(value, where, step, err);
 }
 
-static FbStatus parse_letterbox(const json_t *value, const char *where, FbStep *step, FbError *err)
+static FbStatus parse_letterbox(const json_t *value, const char *where, FbPreprocessStep *step, FbError *err)
 {
     static const char *const keys[] = {"size", "value", "align", "filter", "antialias"};
     int64_t border = 0;
@@ -131,7 +131,7 @@ static FbStatus parse_letterbox(const json_t *value, const char *where, FbStep *
     return parse_filter(value, where, step, err);
 }
 
-static FbStatus parse_step(const json_t *step, size_t index, const char *where, FbStep *out, FbError *err)
+static FbStatus parse_step(const json_t *step, size_t index, const char *where, FbPreprocessStep *out, FbError *err)
 {
     static const char *const keys[] = {"resize", "center_crop", "letterbox"};
     char place[160];
@@ -249,7 +249,7 @@ static FbStatus name_steps(const FbPreprocessName *row, const FbPicturePort *pic
                             "preprocess '%s' needs the size of the model's input, which the file leaves open; write a preprocess file with "
                             "steps and sizes", row->name);
     }
-    FbStep size = {.height = (int)picture->height, .width = (int)picture->width, .filter = row->filter, .antialias = !row->letterbox};
+    FbPreprocessStep size = {.height = (int)picture->height, .width = (int)picture->width, .filter = row->filter, .antialias = !row->letterbox};
     if (row->letterbox) {
         out->steps[0] = size;
         out->steps[0].kind = FB_STEP_LETTERBOX;

@@ -8,22 +8,22 @@
 
 enum { FB_PREPROCESS_STEPS_MAX = 8, FB_PREPROCESS_FILE_MAX = 65536 };
 
-typedef enum FbStepKind { FB_STEP_RESIZE_SHORT = 0, FB_STEP_RESIZE, FB_STEP_CENTER_CROP, FB_STEP_LETTERBOX } FbStepKind;
+typedef enum FbPreprocessKind { FB_STEP_RESIZE_SHORT = 0, FB_STEP_RESIZE, FB_STEP_CENTER_CROP, FB_STEP_LETTERBOX } FbPreprocessKind;
 
-typedef struct FbStep {
-    FbStepKind kind;
+typedef struct FbPreprocessStep {
+    FbPreprocessKind kind;
     int height, width; /* RESIZE_SHORT: the short side in both */
     FbFilter filter;
     bool antialias;
     uint8_t value;     /* LETTERBOX: colour of the border */
     bool centred;      /* LETTERBOX: picture in the middle, else at the top left */
-} FbStep;
+} FbPreprocessStep;
 
 typedef enum FbOrder { FB_ORDER_RGB = 0, FB_ORDER_BGR, FB_ORDER_GRAY } FbOrder;
 typedef enum FbLayout { FB_LAYOUT_NCHW = 0, FB_LAYOUT_NHWC } FbLayout;
 
 typedef struct FbPreprocess {
-    FbStep steps[FB_PREPROCESS_STEPS_MAX];
+    FbPreprocessStep steps[FB_PREPROCESS_STEPS_MAX];
     size_t step_count;
     bool keep_fitting; /* a picture that already has the model's size skips the steps (named rows) */
     FbOrder order;

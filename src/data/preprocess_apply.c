@@ -20,7 +20,7 @@ static void to_grey(FbImage *image)
     image->channels = 1;
 }
 
-static FbStatus run_crop(FbContext *context, const char *what, const FbStep *step, const FbImage *from, FbImage *to, FbError *err)
+static FbStatus run_crop(FbContext *context, const char *what, const FbPreprocessStep *step, const FbImage *from, FbImage *to, FbError *err)
 {
     if (from->width < step->width || from->height < step->height) {
         return fb_error_set(err, FB_ERR_ARGUMENT, "%s: center_crop of %d x %d from a picture of %d x %d; resize it first", what, step->width,
@@ -37,7 +37,7 @@ static FbStatus run_crop(FbContext *context, const char *what, const FbStep *ste
     return FB_OK;
 }
 
-static FbStatus run_letterbox(FbContext *context, const char *what, const FbStep *step, const FbImage *from, FbImage *to, FbError *err)
+static FbStatus run_letterbox(FbContext *context, const char *what, const FbPreprocessStep *step, const FbImage *from, FbImage *to, FbError *err)
 {
     double ratio_x = (double)step->width / from->width, ratio_y = (double)step->height / from->height;
     double ratio = ratio_x < ratio_y ? ratio_x : ratio_y;
@@ -59,7 +59,7 @@ static FbStatus run_letterbox(FbContext *context, const char *what, const FbStep
     return status;
 }
 
-static FbStatus run_step(FbContext *context, const char *what, const FbStep *step, const FbImage *from, FbImage *to, FbError *err)
+static FbStatus run_step(FbContext *context, const char *what, const FbPreprocessStep *step, const FbImage *from, FbImage *to, FbError *err)
 {
     int width = step->width, height = step->height;
     switch (step->kind) {

@@ -13,7 +13,7 @@
 
 FbStatus fb_dataset_shape_input(FbDataset *d, size_t index, FbDtype dtype, int rank, const int64_t *dims, FbError *err)
 {
-    FbSlot *slot = &d->inputs[index];
+    FbDataSlot *slot = &d->inputs[index];
     int64_t elements = 0;
     uint64_t bytes = 0;
     if (rank > FB_RANK_MAX || !fb_product_dims(dims, rank, &elements) || !fb_dtype_storage(dtype, (uint64_t)elements, &bytes) ||
