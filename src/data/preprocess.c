@@ -109,7 +109,7 @@ static FbStatus parse_resize(const json_t *value, const char *where, FbPreproces
     if ((side == NULL) == (size == NULL) || (side != NULL && !json_is_integer(side))) {
         return fb_error_set(err, FB_ERR_ARGUMENT, "%s: either \"short\": N or \"size\": [height, width]", where);
     }
-    step->kind = side != NULL ? FB_STEP_RESIZE_SHORT : FB_STEP_RESIZE;
+    step->kind = side != NULL ? FB_PREPROCESS_RESIZE_SHORT : FB_PREPROCESS_RESIZE;
     step->antialias = true;
     FB_TRY(get_size(side != NULL ? side : size, where, step, err));
     return parse_filter(value, where, step, err);
@@ -121,7 +121,7 @@ static FbStatus parse_letterbox(const json_t *value, const char *where, FbPrepro
     int64_t border = 0;
     int align = 1;
     FB_TRY(fb_json_check_keys(value, keys, 5, where, err));
-    step->kind = FB_STEP_LETTERBOX;
+    step->kind = FB_PREPROCESS_LETTERBOX;
     step->antialias = false;
     FB_TRY(get_size(json_object_get(value, "size"), where, step, err));
     FB_TRY(fb_json_get_int(value, "value", where, 0, 255, &border, err));
@@ -144,7 +144,7 @@ static FbStatus parse_step(const json_t *step, size_t index, const char *where, 
     const json_t *value = json_object_get(step, kind);
     snprintf(place, sizeof place, "%.100s: step %zu (%s)", where, index + 1, kind);
     if (strcmp(kind, "center_crop") == 0) {
-        out->kind = FB_STEP_CENTER_CROP;
+        out->kind = FB_PREPROCESS_CENTER_CROP;
         return get_size(value, place, out, err);
     }
     if (!json_is_object(value)) {
@@ -252,17 +252,17 @@ static FbStatus name_steps(const FbPreprocessName *row, const FbPicturePort *pic
     FbPreprocessStep size = {.height = (int)picture->height, .width = (int)picture->width, .filter = row->filter, .antialias = !row->letterbox};
     if (row->letterbox) {
         out->steps[0] = size;
-        out->steps[0].kind = FB_STEP_LETTERBOX;
+        out->steps[0].kind = FB_PREPROCESS_LETTERBOX;
         out->steps[0].value = 114;
         out->step_count = 1;
         return FB_OK;
     }
     int longer = size.height > size.width ? size.height : size.width;
     out->steps[0] = size;
-    out->steps[0].kind = FB_STEP_RESIZE_SHORT;
+    out->steps[0].kind = FB_PREPROCESS_RESIZE_SHORT;
     out->steps[0].height = out->steps[0].width = (int)lround(longer / 0.875);
     out->steps[1] = size;
-    out->steps[1].kind = FB_STEP_CENTER_CROP;
+    out->steps[1].kind = FB_PREPROCESS_CENTER_CROP;
     out->step_count = 2;
     out->keep_fitting = true;
     return FB_OK;

@@ -8,7 +8,7 @@
 
 enum { FB_PREPROCESS_STEPS_MAX = 8, FB_PREPROCESS_FILE_MAX = 65536 };
 
-typedef enum FbPreprocessKind { FB_STEP_RESIZE_SHORT = 0, FB_STEP_RESIZE, FB_STEP_CENTER_CROP, FB_STEP_LETTERBOX } FbPreprocessKind;
+typedef enum FbPreprocessKind { FB_PREPROCESS_RESIZE_SHORT = 0, FB_PREPROCESS_RESIZE, FB_PREPROCESS_CENTER_CROP, FB_PREPROCESS_LETTERBOX } FbPreprocessKind;
 
 typedef struct FbPreprocessStep {
     FbPreprocessKind kind;

@@ -63,11 +63,11 @@ static FbStatus run_step(FbContext *context, const char *what, const FbPreproces
 {
     int width = step->width, height = step->height;
     switch (step->kind) {
-    case FB_STEP_CENTER_CROP:
+    case FB_PREPROCESS_CENTER_CROP:
         return run_crop(context, what, step, from, to, err);
-    case FB_STEP_LETTERBOX:
+    case FB_PREPROCESS_LETTERBOX:
         return run_letterbox(context, what, step, from, to, err);
-    case FB_STEP_RESIZE_SHORT: {
+    case FB_PREPROCESS_RESIZE_SHORT: {
         /* The other side keeps the ratio, cut down to whole pixels. Sides are below 2^16, so the products are exact. */
         int64_t side = step->height;
         bool tall = from->width <= from->height;
@@ -79,7 +79,7 @@ static FbStatus run_step(FbContext *context, const char *what, const FbPreproces
         height = (int)(tall ? other : side);
         break;
     }
-    case FB_STEP_RESIZE:
+    case FB_PREPROCESS_RESIZE:
         break;
     }
     return fb_image_resize(context, what, from, width, height, step->filter, step->antialias, to, err);

@@ -11,6 +11,8 @@ typedef struct FbFusedOp {
     float a, b;              /* parameters of the kind */
     int32_t low, high;       /* ROUND: code range */
     int operand;             /* ADD, MUL: index into call->inputs (>= prepare->input_count), same shape and form as the output; -1 */
+    const FbCodeGrid *operand_grid; /* ADD, MUL: the operand's tensor holds u8 codes of this grid; NULL: float */
+    bool operand_is_input;   /* ADD, MUL: the operand is the node's own input 0 */
 } FbFusedOp;
 
 typedef struct FbPrepare {
@@ -25,6 +27,10 @@ typedef struct FbPrepare {
     bool channels_last;           /* the form that the compiler would like for input and output */
     int fused_count;
     FbFusedOp fused[FB_EPILOGUE_MAX];
+    /* Integer lowerings only. A tensor with a grid holds u8 codes (FbCodeGrid) and has dtype U8 in the call, whatever the graph says. */
+    const FbCodeGrid *const *grids; /* per input: NULL: real */
+    const FbCodeGrid *store_grid;   /* the output is stored as codes of this grid: that of fused[fused_count - 1], a ROUND that the store does;
+                                       NULL: stored as reals */
 } FbPrepare;
 
 typedef struct FbBind {

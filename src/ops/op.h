@@ -78,6 +78,7 @@ typedef struct FbOp {
      * POINTWISE or SPATIAL. */
     bool (*channels_last)(void *params, int rank);
     const struct FbLowering *lowering; /* NULL: run is all there is */
+    const struct FbLowering *integer;  /* on codes (FbPrepare.grids), for FB_MODE_INTEGER; NULL: the operator works in float */
     const char *const *attributes;     /* names that any version in [since, newest] may carry, NULL-terminated; NULL: the operator has none */
 } FbOp;
 

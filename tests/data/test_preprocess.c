@@ -29,11 +29,11 @@ static void whole_document(void **state)
                     "{\"resize\":{\"size\":[10,20]}}],\"order\":\"BGR\",\"scale\":0.5,\"mean\":[1,2,3],\"std\":[4,5,6],\"layout\":\"NHWC\"}",
                     &p, &err));
     assert_int_equal(p.step_count, 4);
-    assert_int_equal(p.steps[0].kind, FB_STEP_RESIZE_SHORT);
+    assert_int_equal(p.steps[0].kind, FB_PREPROCESS_RESIZE_SHORT);
     assert_int_equal(p.steps[0].height, 256);
     assert_int_equal(p.steps[0].filter, FB_FILTER_BICUBIC);
     assert_false(p.steps[0].antialias);
-    assert_int_equal(p.steps[1].kind, FB_STEP_CENTER_CROP);
+    assert_int_equal(p.steps[1].kind, FB_PREPROCESS_CENTER_CROP);
     assert_int_equal(p.steps[1].width, 200);
     assert_int_equal(p.steps[2].value, 114);
     assert_false(p.steps[2].centred);
@@ -173,7 +173,7 @@ static void geometry(void **state)
     memset(pixels, 200, sizeof pixels);
     FbImage image = {.width = 4, .height = 2, .channels = 1, .pixels = pixels}, ready = {0};
     FbPreprocess p = {.step_count = 1, .scale = 1, .std = {1, 1, 1}};
-    p.steps[0] = (FbStep){.kind = FB_STEP_LETTERBOX, .height = 6, .width = 6, .filter = FB_FILTER_BILINEAR, .value = 114};
+    p.steps[0] = (FbPreprocessStep){.kind = FB_PREPROCESS_LETTERBOX, .height = 6, .width = 6, .filter = FB_FILTER_BILINEAR, .value = 114};
     assert_ok(fb_preprocess_geometry(context, "p", &p, &nchw, &image, &ready, &err));
     assert_int_equal(ready.pixels[0], 200);
     assert_int_equal(ready.pixels[2 * 6 + 5], 200);
@@ -185,9 +185,9 @@ static void geometry(void **state)
     assert_int_equal(ready.pixels[6], 200);
     assert_int_equal(ready.pixels[4 * 6], 114);
     fb_image_reset(context, &ready);
-    p.steps[0] = (FbStep){.kind = FB_STEP_CENTER_CROP, .height = 3, .width = 3};
+    p.steps[0] = (FbPreprocessStep){.kind = FB_PREPROCESS_CENTER_CROP, .height = 3, .width = 3};
     assert_int_equal(fb_preprocess_geometry(context, "p", &p, &nchw, &image, &ready, &err), FB_ERR_ARGUMENT);
-    p.steps[0] = (FbStep){.kind = FB_STEP_RESIZE_SHORT, .height = 3, .width = 3, .filter = FB_FILTER_BILINEAR, .antialias = true};
+    p.steps[0] = (FbPreprocessStep){.kind = FB_PREPROCESS_RESIZE_SHORT, .height = 3, .width = 3, .filter = FB_FILTER_BILINEAR, .antialias = true};
     assert_ok(fb_preprocess_geometry(context, "p", &p, &nchw, &image, &ready, &err));
     assert_int_equal(ready.width, 6);
     assert_int_equal(ready.height, 3);
