@@ -99,7 +99,7 @@ static bool bench_product(const FbProductF32Kernel *kernel, const Layer *l)
     const FbProductTiling tiling = fb_product_tiling(kernel, l->rows, l->cols, depth);
     const float **pointers = malloc(fb_product_pointer_count(kernel, tiling.row_block, l->taps) * sizeof *pointers);
     const Rows rows = {a, l->taps, l->depth};
-    const FbEpilogue epilogue = {bias, 1, {{FB_EPILOGUE_CLAMP, 0, INFINITY, 0, 0, NULL, 0}}};
+    const FbEpilogue epilogue = {bias, 1, {{FB_EPILOGUE_CLAMP, 0, INFINITY, 0, 0, NULL, NULL, 0}}};
     const FbProductJob job = {kernel, l->rows, l->cols, l->depth, l->taps, packed, NULL, 0, c, l->cols, &epilogue, point, &rows};
     double best = INFINITY, begin = now();
     do {

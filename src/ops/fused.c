@@ -44,7 +44,8 @@ void fb_fused_epilogue(const FbFused *fused, const FbCall *call, size_t stride, 
     for (int i = 0; i < fused->count; i++) {
         const FbFusedOp *op = &fused->ops[i];
         const bool operand = op->kind == FB_EPILOGUE_ADD || op->kind == FB_EPILOGUE_MUL;
-        epilogue->ops[i] = (FbEpilogueOp){op->kind, op->a, op->b, op->low, op->high, operand ? call->inputs[op->operand]->data : NULL, stride};
+        epilogue->ops[i] = (FbEpilogueOp){.kind = op->kind, .a = op->a, .b = op->b, .low = op->low, .high = op->high,
+                                          .operand = operand ? call->inputs[op->operand]->data : NULL, .operand_stride = stride};
     }
 }
 

@@ -15,8 +15,8 @@ enum { EPILOGUES = 14 };
 static FbEpilogue make_epilogue(int index, const float *bias, const float *operand, size_t stride)
 {
     FbEpilogue e = {index % 2 ? NULL : bias, 0, {{0}}};
-    const FbEpilogueOp add = {FB_EPILOGUE_ADD, 0, 0, 0, 0, operand, stride}, mul = {FB_EPILOGUE_MUL, 0, 0, 0, 0, operand, stride};
-    const FbEpilogueOp relu = {FB_EPILOGUE_CLAMP, 0, INFINITY, 0, 0, NULL, 0}, round = {FB_EPILOGUE_ROUND, 0.05f, 3, -128, 127, NULL, 0};
+    const FbEpilogueOp add = {FB_EPILOGUE_ADD, 0, 0, 0, 0, operand, NULL, stride}, mul = {FB_EPILOGUE_MUL, 0, 0, 0, 0, operand, NULL, stride};
+    const FbEpilogueOp relu = {FB_EPILOGUE_CLAMP, 0, INFINITY, 0, 0, NULL, NULL, 0}, round = {FB_EPILOGUE_ROUND, 0.05f, 3, -128, 127, NULL, NULL, 0};
     if (index == 0 || index == 1) {
         e.ops[e.count++] = add;
         e.ops[e.count++] = relu;
@@ -26,7 +26,7 @@ static FbEpilogue make_epilogue(int index, const float *bias, const float *opera
         e.ops[e.count++] = add;
         e.ops[e.count++] = mul;
     } else if (index >= 3) {
-        e.ops[e.count++] = (FbEpilogueOp){(FbEpilogueKind)(index - 3), 0.2f, 0.5f, 0, 255, NULL, 0};
+        e.ops[e.count++] = (FbEpilogueOp){(FbEpilogueKind)(index - 3), 0.2f, 0.5f, 0, 255, NULL, NULL, 0};
         e.ops[0].b = e.ops[0].kind == FB_EPILOGUE_ROUND ? 128.0f : 0.5f; /* a zero point is whole */
         e.ops[0].operand = e.ops[0].kind == FB_EPILOGUE_ADD || e.ops[0].kind == FB_EPILOGUE_MUL ? operand : NULL;
         e.ops[0].operand_stride = stride;
@@ -153,7 +153,7 @@ static void run_block(const FbProductF32Kernel *kernel)
         check_fill(bias, cols, CHECK_RANDOM, s + 19);
         fb_product_f32_pack(kernel, w, 1, k, k, cols, packed); /* w is [cols][k] here */
         Rows arg = {a, taps, depth};
-        FbEpilogue epilogue = {bias, 1, {{FB_EPILOGUE_CLAMP, 0, INFINITY, 0, 0, NULL, 0}}};
+        FbEpilogue epilogue = {bias, 1, {{FB_EPILOGUE_CLAMP, 0, INFINITY, 0, 0, NULL, NULL, 0}}};
         FbProductJob job = {kernel, rows, cols, depth, taps, packed, NULL, 0, c, cols, &epilogue, point, &arg};
         for (size_t r = 0; r < rows; r += 13) {
             for (size_t n = 0; n < cols; n += kernel->col_tile) {

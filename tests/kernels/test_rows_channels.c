@@ -41,8 +41,8 @@ static void compare_depthwise(const FbDepthwiseF32Kernel *scalar, const FbDepthw
         check_fill(w, taps * channels, CHECK_RANDOM, c);
         check_fill(bias, channels, CHECK_RANDOM, c + 1);
         check_fill(operand, pixels * channels, CHECK_RANDOM, c + 2);
-        const FbEpilogueOp add = {FB_EPILOGUE_ADD, 0, 0, 0, 0, operand, channels}, six = {FB_EPILOGUE_CLAMP, 0, 6, 0, 0, NULL, 0};
-        const FbEpilogueOp swish = {FB_EPILOGUE_HARD_SWISH, 0, 0, 0, 0, NULL, 0};
+        const FbEpilogueOp add = {FB_EPILOGUE_ADD, 0, 0, 0, 0, operand, NULL, channels}, six = {FB_EPILOGUE_CLAMP, 0, 6, 0, 0, NULL, NULL, 0};
+        const FbEpilogueOp swish = {FB_EPILOGUE_HARD_SWISH, 0, 0, 0, 0, NULL, NULL, 0};
         const FbEpilogue epilogues[] = {{NULL, 0, {{0}}}, {bias, 1, {six}}, {bias, 2, {add, six}}, {bias, 2, {swish, add}}};
         for (int e = -1; e < 4; e++) {
             Taps t = make_taps(pixels, taps, channels, (CheckFill)((e + 1) % CHECK_FILLS), zero, c * 100);
