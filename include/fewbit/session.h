@@ -12,7 +12,8 @@ typedef struct FbSession FbSession;
 
 typedef enum FbMode {
     FB_MODE_SIMULATED = 0, /* a Quant runs as quantize-then-dequantize in float; a float model just runs in float */
-    FB_MODE_FLOAT          /* Quants are switched off, encoded weights are decoded */
+    FB_MODE_FLOAT,         /* Quants are switched off, encoded weights are decoded */
+    FB_MODE_INTEGER        /* 8-bit Quants and encoded weights run on integers wherever an operator has a form on codes */
 } FbMode;
 
 /* Called right after the step that produced an observed value; `tensor` is valid during the call only. channels_last: the memory order

@@ -259,7 +259,7 @@ static const char *const split_attributes[] = {"axis", "split", "num_outputs", N
 
 static const FbOp rows[] = {
     {.name = "Concat", .domain = "", .summary = "joins tensors along an axis", .since = 1, .newest = FB_OPSET_NEWEST, .min_inputs = 1,
-     .max_inputs = -1, .min_outputs = 1, .max_outputs = 1, .params_bytes = sizeof(JoinParams),
+     .max_inputs = -1, .min_outputs = 1, .max_outputs = 1, .params_bytes = sizeof(JoinParams), .flags = FB_OP_MOVES_DATA,
      .attributes = concat_attributes, .decode = decode_concat, .infer = infer_concat, .run = run_concat, .channels_last = join_channels_last},
     {.name = "Split", .domain = "", .summary = "cuts a tensor along an axis", .since = 1, .newest = FB_OPSET_NEWEST, .min_inputs = 1,
      .max_inputs = 2, .min_outputs = 1, .max_outputs = -1, .params_bytes = sizeof(JoinParams), .flags = FB_OP_MOVES_DATA,

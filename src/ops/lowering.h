@@ -30,7 +30,8 @@ typedef struct FbPrepare {
     /* Integer lowerings only. A tensor with a grid holds u8 codes (FbCodeGrid) and has dtype U8 in the call, whatever the graph says. */
     const FbCodeGrid *const *grids; /* per input: NULL: real */
     const FbCodeGrid *store_grid;   /* the output is stored as codes of this grid: that of fused[fused_count - 1], a ROUND that the store does;
-                                       NULL: stored as reals */
+                                       NULL: stored as reals. An operator that moves data stores its input's grid, ROUND or not */
+    bool dynamic_a;                 /* input 0 is real; the step quantizes it per run as DynamicQuantizeLinear does (u8, per tensor) */
 } FbPrepare;
 
 typedef struct FbBind {

@@ -28,6 +28,10 @@ FbStatus fb_binding_set_type(FbBinding *binding, FbSlot slot, FbDtype dtype, con
                             fb_dtype_name(dtype), text);
     }
     FbShape physical = fb_form_physical(shape, planned->channels_last);
+    if (planned->codes) {
+        dtype = FB_DTYPE_U8;
+        bytes = (uint64_t)elements;
+    }
     value->shape = *shape;
     value->tensor.dtype = dtype;
     value->tensor.rank = physical.rank;
@@ -47,7 +51,8 @@ static const FbTensor *readable(const FbBinding *binding, const FbStage *stage, 
 {
     const FbBoundValue *value = &binding->values[slot];
     const FbBoundValue *root = &binding->values[fb_binding_root(binding, slot)];
-    if (binding->instance->plan->values[slot].channels_last || (value->tensor.data == NULL && fb_tensor_elements(&value->tensor) > 0)) {
+    const FbPlanValue *planned = &binding->instance->plan->values[slot];
+    if (planned->channels_last || planned->codes || (value->tensor.data == NULL && fb_tensor_elements(&value->tensor) > 0)) {
         return NULL;
     }
     if (root->origin == FB_ORIGIN_INPUT) {
@@ -66,7 +71,8 @@ static FbStatus infer_step(FbBinding *binding, FbStage *stage, const FbStep *ste
         FbSlot slot = step->inputs[i];
         if (slot != FB_NONE) {
             const FbBoundValue *value = &binding->values[slot];
-            inputs[i] = (FbType){true, value->tensor.dtype, value->shape, readable(binding, stage, slot)};
+            const FbPlanValue *planned = &binding->instance->plan->values[slot]; /* codes stand for reals */
+            inputs[i] = (FbType){true, planned->codes ? planned->dtype : value->tensor.dtype, value->shape, readable(binding, stage, slot)};
         }
     }
     for (uint32_t o = 0; o < step->output_count; o++) {
@@ -83,6 +89,9 @@ static FbStatus infer_convert(const FbBinding *binding, const FbStep *step, FbTy
 {
     const FbBoundValue *from = &binding->values[step->inputs[0]];
     *output = (FbType){.present = true, .dtype = from->tensor.dtype, .shape = from->shape};
+    if (step->kind != FB_STEP_CONVERT) {
+        output->dtype = binding->instance->plan->values[step->outputs[0]].dtype;
+    }
     int extra = step->convert_rank - from->shape.rank;
     if (extra > 0) {
         output->shape.rank = step->convert_rank;
@@ -155,6 +164,10 @@ static FbStatus evaluate_step(FbBinding *binding, FbStage *stage, const FbStep *
     }
     if (step->kind == FB_STEP_CONVERT) {
         fb_convert_form(context, call.inputs[0], call.outputs[0], step->channels_last);
+        return FB_OK;
+    }
+    if (step->node == NULL) {
+        fb_convert_codes(context, call.inputs[0], call.outputs[0], &step->grid);
         return FB_OK;
     }
     call.scratch_bytes = step->op->scratch != NULL ? step->op->scratch(&call) : 0;
@@ -254,7 +267,7 @@ static FbStatus bind_step(FbBinding *binding, FbStage *stage, const FbStep *step
         return fb_error_memory(binding->instance->context, err, "binding", 0);
     }
     bool pending = false;
-    FB_TRY(step->kind == FB_STEP_CONVERT ? infer_convert(binding, step, outputs) : infer_step(binding, stage, step, outputs, &pending, err));
+    FB_TRY(step->node == NULL ? infer_convert(binding, step, outputs) : infer_step(binding, stage, step, outputs, &pending, err));
     if (pending) {
         *stop = true;
         bool nothing_new = stage->step_count == 0 && stage->number > 0;

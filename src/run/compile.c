@@ -79,6 +79,7 @@ static FbStatus make_inputs(FbCompile *compile, FbError *err)
 {
     FbPlan *plan = compile->plan;
     const FbGraph *graph = compile->graph;
+    const FbForm reals = {false, false};
     size_t count = 0;
     for (size_t i = 0; i < graph->input_count; i++) {
         count += is_fed(graph, graph->inputs[i]);
@@ -97,14 +98,14 @@ static FbStatus make_inputs(FbCompile *compile, FbError *err)
         FbId value = graph->inputs[i];
         if (is_fed(graph, value)) {
             plan->input_types[plan->input_count] = compile->types[value];
-            FB_TRY(fb_compile_new_slot(compile, value, &compile->types[value], false, &plan->inputs[plan->input_count++], err));
+            FB_TRY(fb_compile_new_slot(compile, value, &compile->types[value], reals, &plan->inputs[plan->input_count++], err));
         }
     }
     for (size_t v = 0; v < compile->value_count; v++) {
         if (is_capture(compile, v)) {
             plan->input_types[plan->input_count] = compile->types[v];
             plan->captures[plan->input_count] = graph->values[v].outer;
-            FB_TRY(fb_compile_new_slot(compile, (FbId)v, &compile->types[v], false, &plan->inputs[plan->input_count++], err));
+            FB_TRY(fb_compile_new_slot(compile, (FbId)v, &compile->types[v], reals, &plan->inputs[plan->input_count++], err));
         }
     }
     return FB_OK;
@@ -120,11 +121,9 @@ static FbStatus find_observed(FbCompile *compile, const FbPlanOptions *options, 
     plan->observed_count = options->observed_count;
     for (size_t i = 0; i < options->observed_count; i++) {
         FbId value = fb_graph_find_value(compile->graph, options->observed[i]);
-        if (fb_graph_constant(compile->graph, value) == NULL && compile->slots[value] != FB_NONE) {
-            plan->observed[i] = compile->slots[value];
-        } else {
-            FB_TRY(fb_compile_slot(compile, value, false, 0, &plan->observed[i], err));
-        }
+        bool computed = fb_graph_constant(compile->graph, value) == NULL && compile->slots[value] != FB_NONE;
+        bool channels_last = computed && fb_compile_is_channels_last(compile, value);
+        FB_TRY(fb_compile_slot(compile, value, channels_last, 0, &plan->observed[i], err));
     }
     return FB_OK;
 }
@@ -161,13 +160,14 @@ static FbStatus compile_into(FbCompile *compile, const FbPlanOptions *options, F
     FB_TRY(fb_graph_sort(graph, compile->scratch, &compile->order, &compile->order_count, err));
     FB_TRY(fb_compile_types(compile, err));
     compile->slots = fb_arena_array(compile->scratch, compile->value_count + 1, sizeof *compile->slots);
-    compile->twins = fb_arena_array(compile->scratch, compile->value_count + 1, sizeof *compile->twins);
-    if (compile->slots == NULL || compile->twins == NULL) {
+    compile->forms = fb_arena_array(compile->scratch, compile->value_count + 1, sizeof *compile->forms);
+    if (compile->slots == NULL || compile->forms == NULL) {
         return fb_error_memory(compile->context, err, "values", 0);
     }
     memset(compile->slots, 0xff, (compile->value_count + 1) * sizeof *compile->slots);
-    memset(compile->twins, 0xff, (compile->value_count + 1) * sizeof *compile->twins);
+    memset(compile->forms, 0xff, (compile->value_count + 1) * sizeof *compile->forms);
     FB_TRY(make_inputs(compile, err));
+    FB_TRY(fb_compile_grids(compile, err));
     FB_TRY(fb_compile_fuse(compile, err));
     FB_TRY(fb_compile_steps(compile, err));
     return compile->parent == NULL ? find_observed(compile, options, err) : FB_OK;
@@ -176,7 +176,7 @@ static FbStatus compile_into(FbCompile *compile, const FbPlanOptions *options, F
 FbStatus fb_compile_graph(FbContext *context, FbGraph *graph, FbCompile *parent, const FbPlanOptions *options, FbPlan **out, FbError *err)
 {
     FbCompile compile = {.context = context, .graph = graph, .parent = parent, .depth = parent == NULL ? 0 : parent->depth + 1,
-                         .plain = options->plain};
+                         .plain = options->plain, .integer = options->mode == FB_MODE_INTEGER && !options->plain};
     *out = NULL;
     if (compile.depth > FB_CONTROL_DEPTH) {
         return fb_error_set(err, FB_ERR_BUDGET, "subgraphs are nested more than %d deep", FB_CONTROL_DEPTH);
@@ -206,7 +206,7 @@ static FbStatus prepare_graph(const FbModel *model, FbGraph *graph, const FbPlan
 {
     FB_TRY(fb_pass_inline_functions(model, graph, err));
     FB_TRY(fb_compile_check(graph, 0, err));
-    if (options->mode == FB_MODE_SIMULATED) {
+    if (options->mode != FB_MODE_FLOAT) {
         return FB_OK;
     }
     FbArena *arena = fb_arena_create(graph->context);

@@ -17,7 +17,16 @@ typedef struct FbChain {
     FbId *absorbed;          /* node ids behind the product, in order */
     size_t absorbed_count;
     bool channels_last;      /* the form that the lowering accepted */
+    const FbLowering *lowering;
+    bool integer;            /* the lowering works on codes */
+    FbId dynamic;            /* the value that the step quantizes per run, instead of the node's input 0; FB_NONE */
 } FbChain;
+
+/* How a value is held. */
+typedef struct FbForm {
+    bool channels_last, codes;
+} FbForm;
+enum { FB_FORM_COUNT = 4 };
 
 typedef struct FbCompileNode { /* per node id */
     const FbOp *op;
@@ -40,7 +49,9 @@ typedef struct FbCompile {
     FbType *types;           /* per value id */
     size_t value_count;      /* of the above and below */
     FbSlot *slots;           /* per value id: in the form its step makes */
-    FbSlot *twins;           /* per value id: in the other form */
+    FbSlot (*forms)[FB_FORM_COUNT]; /* per value id: in each form that somebody asked for */
+    const FbCodeGrid **grids; /* integer mode, per value id: the grid its reals lie on; NULL */
+    bool integer;            /* FB_MODE_INTEGER */
     FbUses uses;
     FbId *order;
     size_t order_count;
@@ -63,12 +74,25 @@ FbStatus fb_compile_prepare(FbCompile *compile, const FbChain *chain, FbPrepare 
 /* compile_quant.c: a Quant node with one constant scale and zero point over the whole tensor, as a ROUND of the epilogue. */
 bool fb_compile_quant_round(const FbCompile *compile, const FbNode *node, FbFusedOp *op);
 
+/* compile_codes.c: values on a grid of 8 bits, in integer mode. */
+FbStatus fb_compile_grids(FbCompile *compile, FbError *err);
+/* Output elements are those of inputs on the same grid: the step may move codes. */
+bool fb_compile_moves_codes(const FbCompile *compile, const FbNode *node);
+/* The source of a value that a Quant with a range of each run's data makes; FB_NONE. */
+FbId fb_compile_dynamic_source(const FbCompile *compile, FbId value);
+/* A Quant that stands alone: nothing to do where its input has the same grid, else a QUANTIZE step. */
+FbStatus fb_compile_quant(FbCompile *compile, const FbNode *node, FbError *err);
+/* Why a node works in float although the mode is integer. */
+const char *fb_compile_reason(const FbCompile *compile, const FbNode *node);
+
 /* compile_control.c: If, Loop, Scan with their nested plans. */
 FbStatus fb_compile_control(FbCompile *compile, const FbNode *node, FbError *err);
 
 /* compile_form.c: slots and memory orders. */
-FbStatus fb_compile_new_slot(FbCompile *compile, FbId value, const FbType *type, bool channels_last, FbSlot *slot, FbError *err);
-/* The slot of a value in a memory order, with a CONVERT step in front when it is new. rank: of the output when more than the value's own
+FbStatus fb_compile_new_slot(FbCompile *compile, FbId value, const FbType *type, FbForm form, FbSlot *slot, FbError *err);
+/* The slot of a value in a form, with steps in front when it is new. Constants have reals only; codes need a grid. */
+FbStatus fb_compile_form(FbCompile *compile, FbId value, FbForm form, FbSlot *slot, FbError *err);
+/* The reals of a value in a memory order. rank: of the output when more than the value's own
  * (broadcast operands of channels-last steps); 0: as it is. */
 FbStatus fb_compile_slot(FbCompile *compile, FbId value, bool channels_last, int rank, FbSlot *slot, FbError *err);
 /* A constant that only a lowering reads: dimensions without bytes. */
@@ -78,8 +102,8 @@ bool fb_compile_is_channels_last(const FbCompile *compile, FbId value); /* the f
 /* compile_steps.c: emits steps in order. */
 FbStatus fb_compile_steps(FbCompile *compile, FbError *err);
 FbStatus fb_compile_add_step(FbCompile *compile, FbStep **step, FbError *err);
-/* Slots for a step's outputs in one form; absent outputs are FB_NONE. */
-FbStatus fb_compile_outputs(FbCompile *compile, FbStep *step, const FbNode *node, bool channels_last, FbError *err);
+/* Slots for a step's outputs in one form (codes where they have a grid); absent outputs are FB_NONE. */
+FbStatus fb_compile_outputs(FbCompile *compile, FbStep *step, const FbNode *node, FbForm form, FbError *err);
 
 /* compile.c: a graph and, recursively, its subgraphs. */
 FbStatus fb_compile_graph(FbContext *context, FbGraph *graph, FbCompile *parent, const FbPlanOptions *options, FbPlan **plan, FbError *err);

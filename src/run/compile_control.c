@@ -80,5 +80,5 @@ FbStatus fb_compile_control(FbCompile *compile, const FbNode *node, FbError *err
         }
     }
     step->input_count = (uint32_t)total;
-    return fb_compile_outputs(compile, step, node, false, err);
+    return fb_compile_outputs(compile, step, node, (FbForm){false, false}, err);
 }

@@ -1,4 +1,5 @@
-/* Slots: a value in one memory order. Convolution regions keep their values channels last; conversions stand at the borders only. */
+/* Slots: a value in one form: its memory order, reals or codes. Convolution regions keep their values channels last; conversions stand at
+ * the borders only. */
 #include "base/array.h"
 #include "run/compile.h"
 
@@ -31,11 +32,21 @@ static FbStatus push_slot(FbCompile *compile, const FbPlanValue *value, FbSlot *
     return FB_OK;
 }
 
-FbStatus fb_compile_new_slot(FbCompile *compile, FbId value, const FbType *type, bool channels_last, FbSlot *slot, FbError *err)
+static int form_index(FbForm form)
 {
-    FbPlanValue made = {.name = compile->graph->values[value].name, .dtype = type->dtype, .shape = type->shape, .channels_last = channels_last};
+    return (form.channels_last ? 1 : 0) + (form.codes ? 2 : 0);
+}
+
+FbStatus fb_compile_new_slot(FbCompile *compile, FbId value, const FbType *type, FbForm form, FbSlot *slot, FbError *err)
+{
+    FbPlanValue made = {.name = compile->graph->values[value].name, .dtype = type->dtype, .shape = type->shape,
+                        .channels_last = form.channels_last, .codes = form.codes};
+    if (form.codes) {
+        made.grid = *compile->grids[value];
+    }
     FB_TRY(push_slot(compile, &made, slot, err));
     compile->slots[value] = *slot;
+    compile->forms[value][form_index(form)] = *slot;
     return FB_OK;
 }
 
@@ -114,10 +125,10 @@ FbStatus fb_compile_shell(FbCompile *compile, FbId value, FbSlot *slot, FbError 
     return push_slot(compile, &made, slot, err);
 }
 
-static FbStatus convert(FbCompile *compile, FbSlot from, bool channels_last, int rank, FbSlot *slot, FbError *err)
+/* A slot made of another by a step without a node. */
+static FbStatus convert(FbCompile *compile, FbSlot from, FbStepKind kind, const FbPlanValue *like, int rank, FbSlot *slot, FbError *err)
 {
-    FbPlanValue made = compile->plan->values[from];
-    made.channels_last = channels_last;
+    FbPlanValue made = *like;
     made.is_output = false;
     if (made.shape.rank >= 0) {
         made.shape = pad_shape(&made.shape, rank);
@@ -131,13 +142,76 @@ static FbStatus convert(FbCompile *compile, FbSlot from, bool channels_last, int
     }
     ports[0] = from;
     ports[1] = *slot;
-    step->kind = FB_STEP_CONVERT;
+    step->kind = kind;
     step->name = made.name;
-    step->channels_last = channels_last;
+    step->channels_last = made.channels_last;
     step->convert_rank = rank;
+    step->grid = made.grid;
+    step->integer = made.codes;
     step->inputs = ports;
     step->outputs = ports + 1;
     step->input_count = step->node_inputs = step->output_count = 1;
+    return FB_OK;
+}
+
+static FbStatus convert_order(FbCompile *compile, FbSlot from, bool channels_last, int rank, FbSlot *slot, FbError *err)
+{
+    FbPlanValue made = compile->plan->values[from];
+    made.channels_last = channels_last;
+    return convert(compile, from, FB_STEP_CONVERT, &made, rank, slot, err);
+}
+
+static FbStatus convert_codes(FbCompile *compile, FbId value, FbSlot from, bool codes, FbSlot *slot, FbError *err)
+{
+    FbPlanValue made = compile->plan->values[from];
+    made.codes = codes;
+    made.grid = *compile->grids[value];
+    return convert(compile, from, codes ? FB_STEP_QUANTIZE : FB_STEP_DEQUANTIZE, &made, 0, slot, err);
+}
+
+static FbStatus constant_slot(FbCompile *compile, FbId value, bool channels_last, int rank, FbSlot *slot, FbError *err)
+{
+    bool pad = channels_last && rank > compile->types[value].shape.rank;
+    FbSlot *known = &compile->forms[value][form_index((FbForm){channels_last, false})];
+    if (!pad && *known != FB_NONE) {
+        *slot = *known;
+        return FB_OK;
+    }
+    FB_TRY(load_constant(compile, value, channels_last, rank, slot, err));
+    if (!pad) {
+        *known = *slot;
+        compile->slots[value] = channels_last ? compile->slots[value] : *slot;
+    }
+    return FB_OK;
+}
+
+/* Codes are a quarter of the bytes: the order changes while a value is codes. */
+FbStatus fb_compile_form(FbCompile *compile, FbId value, FbForm form, FbSlot *slot, FbError *err)
+{
+    FbSlot natural = compile->slots[value], near = FB_NONE;
+    *slot = FB_NONE;
+    if (natural == FB_NONE) {
+        return fb_error_set(err, FB_ERR_INTERNAL, "value '%s' is used before it is made", compile->graph->values[value].name);
+    }
+    FbSlot *known = compile->forms[value];
+    const FbForm has = {compile->plan->values[natural].channels_last, compile->plan->values[natural].codes};
+    const FbForm coded_here = {has.channels_last, true}, coded_there = {form.channels_last, true};
+    if (known[form_index(form)] == FB_NONE) {
+        if (has.codes == form.codes) {
+            FB_TRY(convert_order(compile, natural, form.channels_last, 0, slot, err));
+        } else if (form.codes && has.channels_last == form.channels_last) {
+            FB_TRY(convert_codes(compile, value, natural, true, slot, err));
+        } else if (form.codes) {
+            FB_TRY(fb_compile_form(compile, value, coded_here, &near, err));
+            FB_TRY(convert_order(compile, near, form.channels_last, 0, slot, err));
+        } else {
+            FB_TRY(fb_compile_form(compile, value, coded_there, &near, err));
+            FB_TRY(convert_codes(compile, value, near, false, slot, err));
+        }
+        known = compile->forms[value];
+        known[form_index(form)] = *slot;
+    }
+    *slot = known[form_index(form)];
     return FB_OK;
 }
 
@@ -147,36 +221,14 @@ FbStatus fb_compile_slot(FbCompile *compile, FbId value, bool channels_last, int
     if (value == FB_NONE) {
         return FB_OK;
     }
-    const FbType *type = &compile->types[value];
-    bool pad = channels_last && rank > type->shape.rank;
     if (fb_graph_constant(compile->graph, value) != NULL) {
-        FbSlot *known = channels_last ? &compile->twins[value] : &compile->slots[value];
-        if (!pad && *known != FB_NONE) {
-            *slot = *known;
-            return FB_OK;
-        }
-        FB_TRY(load_constant(compile, value, channels_last, rank, slot, err));
-        if (!pad) {
-            *known = *slot;
-        }
-        return FB_OK;
+        return constant_slot(compile, value, channels_last, rank, slot, err);
     }
-    FbSlot natural = compile->slots[value];
-    if (natural == FB_NONE) {
-        return fb_error_set(err, FB_ERR_INTERNAL, "value '%s' is used before it is made", compile->graph->values[value].name);
+    if (!channels_last || rank <= compile->types[value].shape.rank) {
+        return fb_compile_form(compile, value, (FbForm){channels_last, false}, slot, err);
     }
-    if (compile->plan->values[natural].channels_last == channels_last && !pad) {
-        *slot = natural;
-        return FB_OK;
-    }
-    if (pad) {
-        return convert(compile, natural, channels_last, rank, slot, err);
-    }
-    if (compile->twins[value] == FB_NONE) {
-        FB_TRY(convert(compile, natural, channels_last, 0, slot, err));
-        compile->twins[value] = *slot;
-        return FB_OK;
-    }
-    *slot = compile->twins[value];
-    return FB_OK;
+    FbSlot reals = FB_NONE;
+    FbForm natural = {fb_compile_is_channels_last(compile, value), false};
+    FB_TRY(fb_compile_form(compile, value, natural, &reals, err));
+    return convert_order(compile, reals, channels_last, rank, slot, err);
 }

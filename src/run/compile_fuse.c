@@ -300,7 +300,8 @@ FbStatus fb_compile_prepare(FbCompile *compile, const FbChain *chain, FbPrepare 
     }
     FbConst **constants = fb_arena_array(compile->scratch, (size_t)count + 1, sizeof *constants);
     FbType *types = fb_arena_array(compile->scratch, (size_t)count + 1, sizeof *types);
-    if (constants == NULL || types == NULL) {
+    const FbCodeGrid **grids = fb_arena_array(compile->scratch, (size_t)count + 1, sizeof *grids);
+    if (constants == NULL || types == NULL || grids == NULL) {
         return fb_error_memory(compile->context, err, "a step", 0);
     }
     for (int i = 0; i < count; i++) {
@@ -308,16 +309,27 @@ FbStatus fb_compile_prepare(FbCompile *compile, const FbChain *chain, FbPrepare 
         if (i == 2 && chain->bias != FB_NONE) {
             value = chain->bias;
         }
+        value = i == 0 && chain->dynamic != FB_NONE ? chain->dynamic : value;
         types[i] = value == FB_NONE ? empty_type() : compile->types[value];
+        grids[i] = value == FB_NONE || !chain->integer ? NULL : compile->grids[value];
         constants[i] = value == FB_NONE ? NULL : fb_graph_constant(compile->graph, value);
     }
     *prepare = (FbPrepare){.context = compile->context, .arena = compile->plan->arena, .node = node, .params = compile->nodes[node->id].params,
                            .input_count = count, .constants = constants, .inputs = types, .channels_last = chain->channels_last,
-                           .fused_count = chain->fused_count};
+                           .fused_count = chain->fused_count, .grids = grids, .store_grid = chain->integer ? compile->grids[chain->out] : NULL,
+                           .dynamic_a = chain->dynamic != FB_NONE};
+    if (chain->dynamic != FB_NONE) {
+        grids[0] = NULL;
+    }
     int extra = count;
     for (int f = 0; f < chain->fused_count; f++) {
+        const FbId operand = chain->operands[f];
         prepare->fused[f] = chain->fused[f];
-        prepare->fused[f].operand = chain->operands[f] == FB_NONE ? -1 : extra++;
+        prepare->fused[f].operand = operand == FB_NONE ? -1 : extra++;
+        if (operand != FB_NONE && chain->integer) {
+            prepare->fused[f].operand_grid = compile->grids[operand];
+            prepare->fused[f].operand_is_input = operand == node->inputs[0];
+        }
     }
     return FB_OK;
 }
@@ -326,16 +338,41 @@ static FbStatus chain_accepted(FbCompile *compile, FbChain *chain, bool *accepte
 {
     FbPrepare prepare;
     FB_TRY(fb_compile_prepare(compile, chain, &prepare, err));
-    *accepted = compile->nodes[chain->node->id].op->lowering->accepts(&prepare);
+    *accepted = chain->lowering->accepts(&prepare);
     return FB_OK;
 }
 
-/* The product alone in one of the two forms; NULL in *out when no lowering serves it. */
+/* The node alone through one of its lowerings, in one of the two forms. */
+static FbStatus try_lowering(FbCompile *compile, FbChain *chain, const FbLowering *lowering, bool integer, bool *accepted, FbError *err)
+{
+    const FbNode *node = chain->node;
+    const FbId input = node->input_count > 0 ? node->inputs[0] : FB_NONE;
+    const int rank = input != FB_NONE ? compile->types[input].shape.rank : -1;
+    *accepted = false;
+    if (lowering == NULL) {
+        return FB_OK;
+    }
+    chain->lowering = lowering;
+    chain->integer = integer;
+    chain->dynamic = integer ? fb_compile_dynamic_source(compile, input) : FB_NONE;
+    if ((compile->nodes[node->id].op->flags & FB_OP_SPATIAL) != 0 && rank >= 3) {
+        chain->channels_last = true;
+        FB_TRY(chain_accepted(compile, chain, accepted, err));
+    }
+    if (!*accepted) {
+        chain->channels_last = false;
+        FB_TRY(chain_accepted(compile, chain, accepted, err));
+    }
+    return FB_OK;
+}
+
+/* The product alone; NULL in *out when no lowering serves it. */
 static FbStatus start_chain(FbCompile *compile, const FbNode *node, FbChain **out, FbError *err)
 {
     const FbOp *op = compile->nodes[node->id].op;
     *out = NULL;
-    if (op->lowering == NULL || node->output_count < 1 || node->outputs[0] == FB_NONE) {
+    const FbLowering *integer = compile->integer ? op->integer : NULL;
+    if ((op->lowering == NULL && integer == NULL) || node->output_count < 1 || node->outputs[0] == FB_NONE) {
         return FB_OK;
     }
     for (uint32_t o = 1; o < node->output_count; o++) {
@@ -351,15 +388,10 @@ static FbStatus start_chain(FbCompile *compile, const FbNode *node, FbChain **ou
     chain->bias = FB_NONE;
     chain->out = node->outputs[0];
     chain->tail = compile->nodes[node->id].place;
-    int rank = node->input_count > 0 && node->inputs[0] != FB_NONE ? compile->types[node->inputs[0]].shape.rank : -1;
     bool accepted = false;
-    if ((op->flags & FB_OP_SPATIAL) != 0 && rank >= 3) {
-        chain->channels_last = true;
-        FB_TRY(chain_accepted(compile, chain, &accepted, err));
-    }
+    FB_TRY(try_lowering(compile, chain, integer, true, &accepted, err));
     if (!accepted) {
-        chain->channels_last = false;
-        FB_TRY(chain_accepted(compile, chain, &accepted, err));
+        FB_TRY(try_lowering(compile, chain, op->lowering, false, &accepted, err));
     }
     *out = accepted ? chain : NULL;
     return FB_OK;
@@ -389,6 +421,24 @@ static FbStatus extend_chain(FbCompile *compile, FbChain *chain, FbError *err)
     }
 }
 
+/* A dynamic Quant all of whose users quantize for themselves has no step. */
+static void skip_taken_quants(FbCompile *compile)
+{
+    for (size_t i = 0; i < compile->order_count; i++) {
+        const FbNode *node = compile->graph->nodes[compile->order[i]];
+        if (node->output_count != 1 || fb_compile_dynamic_source(compile, node->outputs[0]) == FB_NONE || fb_compile_is_kept(compile, node->outputs[0])) {
+            continue;
+        }
+        bool taken = true;
+        for (uint32_t u = 0; u < use_count(compile, node->outputs[0]); u++) {
+            const FbNode *one = user(compile, node->outputs[0], u);
+            const FbChain *chain = one == NULL ? NULL : compile->nodes[one->id].chain;
+            taken = taken && chain != NULL && chain->dynamic == node->inputs[0];
+        }
+        compile->nodes[node->id].absorbed = taken;
+    }
+}
+
 FbStatus fb_compile_fuse(FbCompile *compile, FbError *err)
 {
     FB_TRY(fb_graph_uses(compile->graph, compile->scratch, &compile->uses, err));
@@ -410,5 +460,6 @@ FbStatus fb_compile_fuse(FbCompile *compile, FbError *err)
         }
         compile->nodes[compile->order[chain->tail]].emit_chain = chain;
     }
+    skip_taken_quants(compile);
     return FB_OK;
 }

@@ -13,7 +13,7 @@ FbStatus fb_compile_add_step(FbCompile *compile, FbStep **step, FbError *err)
     return FB_OK;
 }
 
-FbStatus fb_compile_outputs(FbCompile *compile, FbStep *step, const FbNode *node, bool channels_last, FbError *err)
+FbStatus fb_compile_outputs(FbCompile *compile, FbStep *step, const FbNode *node, FbForm form, FbError *err)
 {
     FbSlot *outputs = fb_arena_array(compile->plan->arena, node->output_count + 1u, sizeof *outputs);
     if (outputs == NULL) {
@@ -22,7 +22,8 @@ FbStatus fb_compile_outputs(FbCompile *compile, FbStep *step, const FbNode *node
     for (uint32_t o = 0; o < node->output_count; o++) {
         outputs[o] = FB_NONE;
         if (node->outputs[o] != FB_NONE) {
-            FB_TRY(fb_compile_new_slot(compile, node->outputs[o], &compile->types[node->outputs[o]], channels_last, &outputs[o], err));
+            FbForm own = {form.channels_last, form.codes && compile->grids[node->outputs[o]] != NULL};
+            FB_TRY(fb_compile_new_slot(compile, node->outputs[o], &compile->types[node->outputs[o]], own, &outputs[o], err));
         }
     }
     step->outputs = outputs;
@@ -131,9 +132,14 @@ static FbStatus choose_form(FbCompile *compile, const FbNode *node, const FbComp
 }
 
 /* Input i of an operator as a slot, in the form that the step needs. */
-static FbStatus op_input(FbCompile *compile, const FbNode *node, const FbOp *op, bool channels_last, uint32_t i, FbSlot *slot, FbError *err)
+static FbStatus op_input(FbCompile *compile, const FbNode *node, const FbOp *op, FbForm form, uint32_t i, FbSlot *slot, FbError *err)
 {
     FbId value = node->inputs[i];
+    const bool channels_last = form.channels_last;
+    if (form.codes && value != FB_NONE && compile->grids[value] != NULL) {
+        const bool data = i == 0 || op->max_inputs < 0;
+        return fb_compile_form(compile, value, (FbForm){channels_last && data, true}, slot, err);
+    }
     if (value == FB_NONE || !channels_last) {
         return fb_compile_slot(compile, value, false, 0, slot, err);
     }
@@ -165,13 +171,14 @@ static FbStatus emit_op(FbCompile *compile, const FbNode *node, FbError *err)
         return fb_error_memory(compile->context, err, "a step", 0);
     }
     bool relabel = form.view && (decoded->op->flags & FB_OP_VIEW) == 0;
+    form.integer = fb_compile_moves_codes(compile, node);
+    form.reason = compile->integer && !form.integer ? fb_compile_reason(compile, node) : NULL;
     for (uint32_t i = 0; i < node->input_count; i++) {
-        bool in_last = relabel ? !out_last : form.channels_last;
-        FB_TRY(relabel ? fb_compile_slot(compile, node->inputs[i], in_last, 0, &form.inputs[i], err)
-                       : op_input(compile, node, decoded->op, in_last, i, &form.inputs[i], err));
+        const FbForm in = {relabel ? !out_last : form.channels_last, form.integer};
+        FB_TRY(op_input(compile, node, decoded->op, in, i, &form.inputs[i], err));
     }
     form.input_count = form.node_inputs = node->input_count;
-    FB_TRY(fb_compile_outputs(compile, &form, node, out_last, err));
+    FB_TRY(fb_compile_outputs(compile, &form, node, (FbForm){out_last, form.integer}, err));
     FbStep *step;
     FB_TRY(fb_compile_add_step(compile, &step, err));
     *step = form;
@@ -179,6 +186,14 @@ static FbStatus emit_op(FbCompile *compile, const FbNode *node, FbError *err)
 }
 
 /* The slots of a product: shells for constants that are packed, the value in the lowering's form otherwise, then fused operands. */
+static FbStatus chain_input(FbCompile *compile, const FbChain *chain, FbId value, bool channels_last, FbSlot *slot, FbError *err)
+{
+    if (chain->integer && value != FB_NONE && compile->grids[value] != NULL && value != chain->dynamic) {
+        return fb_compile_form(compile, value, (FbForm){channels_last, true}, slot, err);
+    }
+    return fb_compile_slot(compile, value, channels_last, 0, slot, err);
+}
+
 static FbStatus chain_inputs(FbCompile *compile, const FbChain *chain, const FbPrepare *prepare, FbStep *step, FbError *err)
 {
     step->inputs = fb_arena_array(compile->plan->arena, (size_t)prepare->input_count + FB_EPILOGUE_MAX, sizeof *step->inputs);
@@ -186,36 +201,75 @@ static FbStatus chain_inputs(FbCompile *compile, const FbChain *chain, const FbP
         return fb_error_memory(compile->context, err, "a step", 0);
     }
     const FbNode *node = chain->node;
+    const FbOp *op = compile->nodes[node->id].op;
+    const bool all = (op->flags & FB_OP_POINTWISE) != 0 || op->max_inputs < 0; /* every input is data */
     for (int i = 0; i < prepare->input_count; i++) {
         FbId value = (uint32_t)i < node->input_count ? node->inputs[i] : FB_NONE;
         value = i == 2 && chain->bias != FB_NONE ? chain->bias : value;
+        value = i == 0 && chain->dynamic != FB_NONE ? chain->dynamic : value;
         if (value == FB_NONE) {
             step->inputs[i] = FB_NONE;
         } else if (i > 0 && prepare->constants[i] != NULL) {
             FB_TRY(fb_compile_shell(compile, value, &step->inputs[i], err));
         } else {
-            FB_TRY(fb_compile_slot(compile, value, chain->channels_last && i == 0, 0, &step->inputs[i], err));
+            FB_TRY(chain_input(compile, chain, value, chain->channels_last && (i == 0 || all), &step->inputs[i], err));
         }
     }
     step->input_count = (uint32_t)prepare->input_count;
     for (int f = 0; f < chain->fused_count; f++) {
         if (chain->operands[f] != FB_NONE) {
-            FB_TRY(fb_compile_slot(compile, chain->operands[f], chain->channels_last, 0, &step->inputs[step->input_count++], err));
+            FB_TRY(chain_input(compile, chain, chain->operands[f], chain->channels_last, &step->inputs[step->input_count++], err));
         }
     }
     return FB_OK;
 }
 
-static FbStatus emit_chain(FbCompile *compile, const FbChain *chain, FbError *err)
+/* Steps on codes that work in any memory order take that of their inputs, when the lowering knows it. */
+static FbStatus choose_chain_form(FbCompile *compile, FbChain *chain, FbPrepare *prepare, const void **run_params, FbError *err)
+{
+    const FbCompileNode *decoded = &compile->nodes[chain->node->id];
+    FB_TRY(fb_compile_prepare(compile, chain, prepare, err));
+    *run_params = decoded->params;
+    if (!chain->integer || (decoded->op->flags & FB_OP_SPATIAL) != 0) {
+        return FB_OK;
+    }
+    FbStep form = {0};
+    FB_TRY(choose_form(compile, chain->node, decoded, &form, err));
+    if (form.channels_last) {
+        FbPrepare last = *prepare;
+        last.channels_last = true;
+        last.params = form.run_params;
+        if (chain->lowering->accepts(&last)) {
+            *prepare = last;
+            *run_params = form.run_params;
+            chain->channels_last = true;
+        }
+    }
+    return FB_OK;
+}
+
+/* The step's value is the chain's last, under the product's type. */
+static FbStatus name_result(FbCompile *compile, const FbChain *chain, bool codes, FbSlot *outputs, FbError *err)
+{
+    if (chain->absorbed_count == 0) {
+        return FB_OK;
+    }
+    const FbType type = compile->types[chain->node->outputs[0]];
+    return fb_compile_new_slot(compile, chain->out, &type, (FbForm){chain->channels_last, codes}, &outputs[0], err);
+}
+
+static FbStatus emit_chain(FbCompile *compile, FbChain *chain, FbError *err)
 {
     const FbNode *node = chain->node;
     const FbCompileNode *decoded = &compile->nodes[node->id];
     FbPlan *plan = compile->plan;
     FbPrepare prepare;
-    FB_TRY(fb_compile_prepare(compile, chain, &prepare, err));
+    const void *run_params;
+    FB_TRY(choose_chain_form(compile, chain, &prepare, &run_params, err));
     FbStep made = {.kind = FB_STEP_LOWERED, .name = node->name, .node = node, .op = decoded->op, .params = decoded->params,
-                   .run_params = decoded->params, .channels_last = chain->channels_last, .node_inputs = node->input_count,
-                   .lowering = decoded->op->lowering};
+                   .run_params = run_params, .channels_last = chain->channels_last, .node_inputs = node->input_count,
+                   .lowering = chain->lowering, .integer = chain->integer};
+    made.reason = compile->integer && !chain->integer ? fb_compile_reason(compile, node) : NULL;
     made.fused = fb_arena_array(plan->arena, chain->absorbed_count + 1, sizeof *made.fused);
     if (made.fused == NULL) {
         return fb_error_memory(compile->context, err, "a step", 0);
@@ -224,11 +278,9 @@ static FbStatus emit_chain(FbCompile *compile, const FbChain *chain, FbError *er
         made.fused[made.fused_count++] = compile->graph->nodes[chain->absorbed[a]];
     }
     FB_TRY(chain_inputs(compile, chain, &prepare, &made, err));
-    FB_TRY(fb_compile_outputs(compile, &made, node, chain->channels_last, err));
-    if (chain->absorbed_count > 0) { /* the step's value is the chain's last, under the product's type */
-        compile->slots[chain->out] = made.outputs[0];
-        plan->values[made.outputs[0]].name = compile->graph->values[chain->out].name;
-    }
+    const bool codes = prepare.store_grid != NULL;
+    FB_TRY(fb_compile_outputs(compile, &made, node, (FbForm){chain->channels_last, codes && chain->absorbed_count == 0}, err));
+    FB_TRY(name_result(compile, chain, codes, made.outputs, err));
     FbStep *step;
     FB_TRY(fb_compile_add_step(compile, &step, err));
     *step = made;
@@ -263,6 +315,8 @@ FbStatus fb_compile_steps(FbCompile *compile, FbError *err)
             status = emit_chain(compile, state->emit_chain, err);
         } else if (state->chain != NULL || state->absorbed) {
             continue;
+        } else if (fb_node_is(node, "fewbit", "Quant") && compile->grids[node->outputs[0]] != NULL) {
+            status = fb_compile_quant(compile, node, err);
         } else if ((state->op->flags & FB_OP_CONTROL) != 0) {
             status = fb_compile_control(compile, node, err);
         } else {

@@ -1,7 +1,9 @@
-/* Between logical order (N, C, spatial) and channels last (N, spatial, C): a transposition of a C x S matrix per image. */
+/* Between logical order (N, C, spatial) and channels last (N, spatial, C): a transposition of a C x S matrix per image. Between reals and
+ * codes. */
+#include "kernels/round_grid.h"
 #include "run/instance.h"
 
-enum { FB_CONVERT_TILE = 16 };
+enum { FB_CONVERT_TILE = 16, FB_CONVERT_UNIT = 4096 };
 
 typedef struct Job {
     const uint8_t *from;
@@ -58,4 +60,44 @@ void fb_convert_form(FbContext *context, const FbTensor *from, FbTensor *to, boo
     job.row_tiles = (job.rows + FB_CONVERT_TILE - 1) / FB_CONVERT_TILE;
     size_t grain = 65536 / (job.cols * FB_CONVERT_TILE * job.element + 1) + 1;
     fb_parallel(context, convert_rows, &job, images * job.row_tiles, grain);
+}
+
+typedef struct Codes {
+    const FbTensor *from;
+    FbTensor *to;
+    const FbCodeGrid *grid;
+    const FbGridF32Kernel *kernel;
+    size_t count;
+} Codes;
+
+static void quantize_run(const Codes *codes, size_t first, size_t count)
+{
+    const FbCodeGrid *grid = codes->grid;
+    uint8_t *to = (uint8_t *)codes->to->data + first;
+    codes->kernel->quantize_u8((const float *)codes->from->data + first, to, count, grid->scale, grid->zero);
+    for (size_t i = 0; (grid->low > 0 || grid->high < 255) && i < count; i++) {
+        to[i] = (uint8_t)(to[i] < grid->low ? grid->low : to[i] > grid->high ? grid->high : to[i]);
+    }
+}
+
+static void codes_units(void *arg, size_t slot, size_t begin, size_t end)
+{
+    const Codes *codes = arg;
+    (void)slot;
+    for (size_t unit = begin; unit < end; unit++) {
+        const size_t first = unit * FB_CONVERT_UNIT, left = codes->count - first;
+        const size_t count = left < FB_CONVERT_UNIT ? left : FB_CONVERT_UNIT;
+        if (codes->to->dtype == FB_DTYPE_U8) {
+            quantize_run(codes, first, count);
+        } else {
+            codes->kernel->dequantize_u8((const uint8_t *)codes->from->data + first, (float *)codes->to->data + first, count,
+                                         codes->grid->scale, codes->grid->zero);
+        }
+    }
+}
+
+void fb_convert_codes(FbContext *context, const FbTensor *from, FbTensor *to, const FbCodeGrid *grid)
+{
+    Codes codes = {from, to, grid, fb_grid_f32_pick(fb_context_cpu(context)), (size_t)fb_tensor_elements(to)};
+    fb_parallel(context, codes_units, &codes, (codes.count + FB_CONVERT_UNIT - 1) / FB_CONVERT_UNIT, 8);
 }

@@ -23,6 +23,8 @@ typedef struct FbPlanValue {
     bool channels_last;
     bool is_constant;         /* `constant` has physical dims; its data is NULL when only packed copies exist */
     bool is_output;
+    bool codes;               /* held as u8 codes of `grid`; dtype above stays the real's */
+    FbCodeGrid grid;
     FbTensor constant;
 } FbPlanValue;
 
@@ -30,18 +32,23 @@ typedef enum FbStepKind {
     FB_STEP_OP = 0,   /* the operator row's run */
     FB_STEP_LOWERED,  /* the lowering's run, with packed constants and an epilogue */
     FB_STEP_CONVERT,  /* to or from channels last */
+    FB_STEP_QUANTIZE, /* reals to codes */
+    FB_STEP_DEQUANTIZE, /* codes to reals */
     FB_STEP_CONTROL   /* If, Loop, Scan: runs nested plans */
 } FbStepKind;
 
 typedef struct FbStep {
     FbStepKind kind;
     const char *name;         /* of the node; for CONVERT of the value */
-    const FbNode *node;       /* NULL: CONVERT */
-    const FbOp *op;           /* NULL: CONVERT */
+    const FbNode *node;       /* NULL: CONVERT, QUANTIZE, DEQUANTIZE */
+    const FbOp *op;           /* NULL: as node */
+    bool integer;             /* works on codes */
+    const char *reason;       /* integer mode: why it works in float; NULL */
     const void *params;       /* decoded: what infer reads */
     const void *run_params;   /* what run reads: params, or their channels-last form */
     bool channels_last;       /* the form in which the operator works; for CONVERT the form of its output */
     bool view;                /* the output is input 0's bytes under another shape */
+    FbCodeGrid grid;          /* QUANTIZE, DEQUANTIZE */
     int convert_rank;         /* CONVERT: rank of the output, leading dimensions of 1 are added */
     uint32_t node_inputs;     /* inputs that infer sees */
     uint32_t input_count, output_count; /* inputs: the node's, a fused bias, fused operands; CONTROL: the node's, then captures */

@@ -58,7 +58,8 @@ static int read_settings(int argc, char **argv, Settings *settings)
         } else if (strcmp(argv[i], "--memory") == 0) {
             settings->context.max_memory = strtoull(argv[++i], NULL, 10);
         } else if (strcmp(argv[i], "--mode") == 0) {
-            settings->mode = strcmp(argv[++i], "float") == 0 ? FB_MODE_FLOAT : FB_MODE_SIMULATED;
+            const char *mode = argv[++i];
+            settings->mode = strcmp(mode, "float") == 0 ? FB_MODE_FLOAT : strcmp(mode, "integer") == 0 ? FB_MODE_INTEGER : FB_MODE_SIMULATED;
         } else {
             return 2;
         }
