@@ -237,6 +237,21 @@ FbStatus fb_const_read_f32(FbContext *context, const FbConst *constant, uint64_t
     return read_plane_f32(&constant->planes[FB_PLANE_CODES], constant->dtype, first, count, to, err);
 }
 
+FbStatus fb_const_read_codes(const FbConst *constant, FbPlaneKind plane, uint64_t first, size_t count, int32_t *to, FbError *err)
+{
+    if (constant->encoding == NULL) {
+        return fb_error_set(err, FB_ERR_INTERNAL, "a plain constant has no codes");
+    }
+    while (count > 0) {
+        size_t part = count < FB_CHUNK_ELEMENTS ? count : FB_CHUNK_ELEMENTS;
+        FB_TRY(read_codes(&constant->planes[plane], constant->encoding->code->storage, first, part, to, err));
+        first += part;
+        to += part;
+        count -= part;
+    }
+    return FB_OK;
+}
+
 FbStatus fb_const_load(FbContext *context, const FbConst *constant, FbTensor *tensor, FbError *err)
 {
     FbDtype dtype = constant->encoding != NULL ? FB_DTYPE_F32 : constant->dtype;

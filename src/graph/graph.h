@@ -55,6 +55,8 @@ struct FbConst {
 
 /* Elements [first, first + count) as float, decoded. Reads only the bytes it needs. */
 FbStatus fb_const_read_f32(FbContext *context, const FbConst *constant, uint64_t first, size_t count, float *to, FbError *err);
+/* Integer codes of at most 32 bits of an encoded constant, or their zero points (FB_PLANE_ZERO), as they are. */
+FbStatus fb_const_read_codes(const FbConst *constant, FbPlaneKind plane, uint64_t first, size_t count, int32_t *to, FbError *err);
 /* Bytes of a plane. */
 FbStatus fb_plane_read(const FbPlane *plane, uint64_t offset, void *to, size_t bytes, FbError *err);
 /* The whole constant as a tensor whose data is fb_alloc'ed (decoded to F32 if encoded). */

@@ -1,9 +1,7 @@
 /* QuantizeLinear, DequantizeLinear, DynamicQuantizeLinear, and fewbit's own Quant: to codes and back in one step. */
-#include <math.h>
-
-#include "kernels/scan.h"
 #include "ops/attribute.h"
 #include "ops/check.h"
+#include "ops/dynamic_range.h"
 #include "ops/quant_code.h"
 
 typedef struct QuantParams {
@@ -160,49 +158,6 @@ static bool channels_last_axis(void *params, int rank)
 
 /* ---- dynamic ranges ---- */
 
-typedef struct RangeWork {
-    const float *x;
-    const FbScanF32Kernel *kernel;
-    FbRangeF32 *ranges; /* per slot */
-} RangeWork;
-
-static void range_task(void *arg, size_t slot, size_t begin, size_t end)
-{
-    const RangeWork *work = arg;
-    FbRangeF32 range = work->kernel->range(work->x + begin, end - begin), *all = &work->ranges[slot];
-    all->low = range.low < all->low ? range.low : all->low;
-    all->high = range.high > all->high ? range.high : all->high;
-}
-
-enum { RANGE_SLOTS = 256, RANGE_GRAIN = 65536 };
-
-/* Scale and zero point of u8 codes over the finite values. Source: ONNX DynamicQuantizeLinear; a range of 0 has scale 1. */
-static void dynamic_parameters(FbContext *context, const FbTensor *tensor, float *scale, uint8_t *zero)
-{
-    FbRangeF32 ranges[RANGE_SLOTS];
-    RangeWork work = {tensor->data, fb_scan_f32_pick(fb_context_cpu(context)), ranges};
-    float low = 0, high = 0;
-    for (int i = 0; i < RANGE_SLOTS; i++) {
-        ranges[i] = (FbRangeF32){.low = INFINITY, .high = -INFINITY};
-    }
-    if (fb_context_threads(context) <= RANGE_SLOTS) {
-        fb_parallel(context, range_task, &work, (size_t)fb_tensor_elements(tensor), RANGE_GRAIN);
-    } else if (fb_tensor_elements(tensor) > 0) {
-        range_task(&work, 0, 0, (size_t)fb_tensor_elements(tensor));
-    }
-    for (int i = 0; i < RANGE_SLOTS; i++) {
-        low = ranges[i].low < low ? ranges[i].low : low;
-        high = ranges[i].high > high ? ranges[i].high : high;
-    }
-    float width = high - low;
-    *scale = width > 0 ? (isinf(width) ? high / 255 - low / 255 : width / 255) : 1.0f;
-    if (*scale == 0) { /* a range below the smallest step */
-        *scale = 1.0f;
-    }
-    float point = rintf(0 - low / *scale);
-    *zero = (uint8_t)(point < 0 ? 0 : point > 255 ? 255 : point);
-}
-
 static FbStatus infer_dynamic(FbInfer *infer, FbError *err)
 {
     FB_TRY(fb_check_input_dtype(infer, 0, FB_MASK(FB_DTYPE_F32), err));
@@ -220,7 +175,7 @@ static FbStatus run_dynamic(const FbCall *call, FbError *err)
     uint8_t zero;
     const FbTensor *from = call->inputs[0];
     (void)err;
-    dynamic_parameters(call->context, from, &scale, &zero);
+    fb_dynamic_range(call->context, from->data, (size_t)fb_tensor_elements(from), &scale, &zero);
     if (fb_call_output(call, 1)) {
         *(float *)call->outputs[1]->data = scale;
     }
@@ -301,7 +256,7 @@ static FbStatus run_quant(const FbCall *call, FbError *err)
     FbTensor zero_tensor = {.dtype = FB_DTYPE_U8, .data = &zero, .bytes = sizeof zero};
     (void)err;
     if (p->dynamic) {
-        dynamic_parameters(call->context, call->inputs[0], &scale, &zero);
+        fb_dynamic_range(call->context, call->inputs[0]->data, (size_t)fb_tensor_elements(call->inputs[0]), &scale, &zero);
         t = (FbQuantTensors){.from = call->inputs[0], .scale = &scale_tensor, .zero = &zero_tensor, .to = call->outputs[0]};
         t.layout = fb_quant_layout(t.from, t.scale, 1, 0);
         t.kernel = fb_grid_f32_pick(fb_context_cpu(call->context));
