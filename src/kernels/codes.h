@@ -6,20 +6,29 @@
 #include "base/context.h"
 #include "kernels/epilogue.h"
 
-/* One operand of two: codes, or reals when `codes` is NULL. step 0: one element for the whole row. */
+/* One of two operands. Codes stand for grid.scale * (code - grid.zero); the scale may be in units of the result's grid. */
+typedef struct FbCodesOperand {
+    const uint8_t *codes;        /* NULL: reals */
+    const float *reals;
+    FbCodeGrid grid;             /* of codes */
+    bool single;                 /* one element for the whole row */
+} FbCodesOperand;
+
+/* Add:       fma(a, a.scale, fma(b, b.scale, -(a.scale * a.zero + b.scale * b.zero))) on plain codes; reals have scale 1 and zero 0
+ * Multiply:  ((a - a.zero) * (b - b.zero)) * (a.scale * b.scale)
+ * with the constant of each computed in double and rounded once; then `after` as in FbIntegerEpilogue. */
 typedef struct FbCodesBinary {
     size_t count;
-    const uint8_t *a, *b;
-    FbCodeGrid a_grid, b_grid;
+    FbCodesOperand a, b;
     bool multiply;               /* false: a + b */
-    FbIntegerEpilogue after;     /* only `real` (bias NULL), codes, inverse, grid, table are read: real is in units of the store */
+    FbIntegerEpilogue after;     /* only `real` (bias NULL), codes, inverse, grid, table are read */
     void *y;                     /* uint8_t or float as after.codes says */
 } FbCodesBinary;
 
 typedef struct FbCodesPool {     /* channels-last rows */
     size_t pixels, channels, taps;
     const uint8_t *const *x;     /* [pixels][taps]; NULL: padding, left out */
-    const int32_t *taken;        /* average: divisor per pixel (taps that count) */
+    const int32_t *divisor;      /* average, per pixel: taps that count, at least those that are not NULL */
     FbCodeGrid from;
     bool codes;                  /* average: store codes of `to`; false: reals */
     FbCodeGrid to;
@@ -35,7 +44,8 @@ typedef struct FbCodesKernel {
     void (*dequantize)(const uint8_t *x, float *y, size_t count, const FbCodeGrid *grid);  /* scale * (code - zero) */
     void (*binary)(const FbCodesBinary *binary);
     void (*max_pool)(const FbCodesPool *pool);      /* y: uint8_t of the same grid; 0 where every tap is padding */
-    void (*average_pool)(const FbCodesPool *pool);  /* exact int32 sum of codes, then ((float)(sum - n * zero) * (scale / n)) and the store */
+    void (*average_pool)(const FbCodesPool *pool); /* (float)(sum of codes - taps * zero) * (scale / divisor), the factor over to.scale
+                                                        when codes are stored, in double and rounded once; then the store */
 } FbCodesKernel;
 
 extern const FbCodesKernel *const fb_codes_kernels[]; /* best first, ends with scalar */

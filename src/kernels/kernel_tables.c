@@ -1,5 +1,6 @@
 /* The kernel tables of the row primitives, best first; pick takes the first row that the instruction sets allow. */
 #include "kernels/binary.h"
+#include "kernels/codes.h"
 #include "kernels/depthwise_f32.h"
 #include "kernels/functions.h"
 #include "kernels/norm_f32.h"
@@ -31,6 +32,7 @@ FB_KERNEL_TABLE(FbSoftmaxF32Kernel, fb_softmax_f32)
 FB_KERNEL_TABLE(FbNormF32Kernel, fb_norm_f32)
 FB_KERNEL_TABLE(FbScanF32Kernel, fb_scan_f32)
 FB_KERNEL_TABLE(FbGridF32Kernel, fb_grid_f32)
+FB_KERNEL_TABLE(FbCodesKernel, fb_codes)
 
 FbUnaryF32 fb_unary_f32_pick(unsigned cpu, FbUnaryKind kind) { return fb_unary_f32_first(cpu)->run[kind]; }
 FbBinaryF32 fb_binary_f32_pick(unsigned cpu, FbBinaryKind kind, FbBinaryForm form) { return fb_binary_f32_first(cpu)->run[kind][form]; }
@@ -41,3 +43,4 @@ const FbDepthwiseF32Kernel *fb_depthwise_f32_pick(unsigned cpu) { return fb_dept
 const FbPoolF32Kernel *fb_pool_f32_pick(unsigned cpu) { return fb_pool_f32_first(cpu); }
 const FbSoftmaxF32Kernel *fb_softmax_f32_pick(unsigned cpu) { return fb_softmax_f32_first(cpu); }
 const FbNormF32Kernel *fb_norm_f32_pick(unsigned cpu) { return fb_norm_f32_first(cpu); }
+const FbCodesKernel *fb_codes_pick(unsigned cpu) { return fb_codes_first(cpu); }

@@ -1,5 +1,6 @@
 /* Every row primitive; included once per instruction set after its simd_*.h. */
 #include "kernels/binary_body.h"
+#include "kernels/codes_body.h"
 #include "kernels/depthwise_f32_body.h"
 #include "kernels/functions_body.h"
 #include "kernels/pool_f32_body.h"

@@ -19,6 +19,8 @@ typedef struct FbV { __m256 lo, hi; } FbV;
 typedef struct FbVi { __m256i lo, hi; } FbVi;
 typedef struct FbVm { __m256 lo, hi; } FbVm;
 
+#include "kernels/simd_bytes_x86.h"
+
 /* Sixteen ones, then sixteen zeros: the mask for n lanes starts 16 - n elements in. */
 static const int32_t fb_mask_window_avx2[32] = {-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1};
 static inline __m256i fb_mask_lo(size_t n) { return _mm256_loadu_si256((const __m256i *)(const void *)(fb_mask_window_avx2 + 16 - n)); }
@@ -92,6 +94,17 @@ static inline FbV fb_v_round(FbV a)
                  _mm256_round_ps(a.hi, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};
 }
 static inline FbVi fb_v_to_int(FbV a) { return (FbVi){_mm256_cvtps_epi32(a.lo), _mm256_cvtps_epi32(a.hi)}; }
+
+static inline FbVi fb_vi_from_bytes(FbVb a) { return (FbVi){_mm256_cvtepu8_epi32(a), _mm256_cvtepu8_epi32(_mm_srli_si128(a, 8))}; }
+static inline FbVb fb_vb_codes(FbV a, FbVi zero)
+{
+    const __m256 top = _mm256_set1_ps(65536.0f); /* what does not fit would become INT32_MIN; NaN stays and does */
+    const __m256i lo = _mm256_add_epi32(_mm256_cvtps_epi32(_mm256_min_ps(top, a.lo)), zero.lo);
+    const __m256i hi = _mm256_add_epi32(_mm256_cvtps_epi32(_mm256_min_ps(top, a.hi)), zero.hi);
+    const __m256i both = _mm256_packs_epi32(lo, hi); /* per half: four of lo, four of hi */
+    const __m128i bytes = _mm_packus_epi16(_mm256_castsi256_si128(both), _mm256_extracti128_si256(both, 1));
+    return _mm_shuffle_epi32(bytes, _MM_SHUFFLE(3, 1, 2, 0));
+}
 
 static inline float fb_v_sum(FbV a)
 {

@@ -19,6 +19,8 @@ typedef __m512 FbV;
 typedef __m512i FbVi;
 typedef __mmask16 FbVm;
 
+#include "kernels/simd_bytes_x86.h"
+
 static inline __mmask16 fb_mask_first(size_t n) { return (__mmask16)((1u << n) - 1); }
 
 static inline FbV fb_v_load(const float *p) { return _mm512_loadu_ps(p); }
@@ -55,6 +57,13 @@ static inline void fb_vi_store(int32_t *p, FbVi a) { _mm512_storeu_si512(p, a); 
 static inline FbVi fb_vi_load(const int32_t *p) { return _mm512_loadu_si512(p); }
 static inline FbV fb_v_round(FbV a) { return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 static inline FbVi fb_v_to_int(FbV a) { return _mm512_cvtps_epi32(a); }
+
+static inline FbVi fb_vi_from_bytes(FbVb a) { return _mm512_cvtepu8_epi32(a); }
+static inline FbVb fb_vb_codes(FbV a, FbVi zero)
+{
+    const FbVi code = _mm512_add_epi32(_mm512_cvtps_epi32(_mm512_min_ps(_mm512_set1_ps(65536.0f), a)), zero); /* NaN: INT32_MIN */
+    return _mm512_cvtusepi32_epi8(_mm512_max_epi32(code, _mm512_setzero_si512()));
+}
 
 static inline float fb_v_sum(FbV a)
 {

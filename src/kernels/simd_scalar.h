@@ -19,6 +19,7 @@ enum { FB_LANES = 16 };
 typedef struct FbV { float x[16]; } FbV;
 typedef struct FbVi { int32_t x[16]; } FbVi;
 typedef struct FbVm { uint32_t x[16]; } FbVm; /* all ones or all zeros per lane */
+typedef struct FbVb { uint8_t x[16]; } FbVb; /* sixteen codes */
 
 /* Calls, not inlined: sixteen checked lanes of every operation in every function made sanitizer builds of the scalar rows take minutes. */
 #define FB_LANE_OP static __attribute__((noinline, unused))
@@ -93,6 +94,38 @@ FB_LANE_OP FbVi fb_v_to_int(FbV a)
 {
     FbVi r;
     FB_EACH(a.x[lane] >= -2147483648.0f && a.x[lane] < 2147483648.0f ? (int32_t)fb_round_half_even_scalar(a.x[lane]) : INT32_MIN);
+}
+
+FB_LANE_OP FbVb fb_vb_load(const uint8_t *p) { FbVb r; memcpy(r.x, p, sizeof r.x); return r; }
+FB_LANE_OP void fb_vb_store(uint8_t *p, FbVb a) { memcpy(p, a.x, sizeof a.x); }
+FB_LANE_OP FbVb fb_vb_load_n(const uint8_t *p, size_t n) /* n in [0, 16], as fb_v_load_n */
+{
+    FbVb r = {{0}};
+    memcpy(r.x, p, n);
+    return r;
+}
+FB_LANE_OP void fb_vb_store_n(uint8_t *p, FbVb a, size_t n) { memcpy(p, a.x, n); }
+FB_LANE_OP FbVb fb_vb_set(uint8_t value) { FbVb r; FB_EACH(value); }
+FB_LANE_OP FbVb fb_vb_min(FbVb a, FbVb b) { FbVb r; FB_EACH(a.x[lane] < b.x[lane] ? a.x[lane] : b.x[lane]); }
+FB_LANE_OP FbVb fb_vb_max(FbVb a, FbVb b) { FbVb r; FB_EACH(a.x[lane] > b.x[lane] ? a.x[lane] : b.x[lane]); }
+FB_LANE_OP FbVi fb_vi_from_bytes(FbVb a) { FbVi r; FB_EACH(a.x[lane]); }
+/* clamp(round_half_even(a) + zero, 0, 255), zero in [0, 255]; NaN gives 0. */
+FB_LANE_OP FbVb fb_vb_codes(FbV a, FbVi zero)
+{
+    FbVb r;
+    for (int lane = 0; lane < 16; lane++) {
+        float code = fb_round_half_even_scalar(a.x[lane]) + (float)zero.x[lane];
+        r.x[lane] = (uint8_t)(code > 0.0f ? code < 255.0f ? code : 255.0f : 0.0f);
+    }
+    return r;
+}
+
+/* y[i] = table[x[i]]; x and y may be the same. */
+FB_LANE_OP void fb_vb_map(const uint8_t *x, uint8_t *y, size_t count, const uint8_t table[256])
+{
+    for (size_t i = 0; i < count; i++) {
+        y[i] = table[x[i]];
+    }
 }
 
 /* The fixed tree: lane i + lane i + 8, then + 4, + 2, + 1. */

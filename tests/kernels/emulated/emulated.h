@@ -3,6 +3,7 @@
 #define FB_TESTS_EMULATED_H
 
 #include "kernels/binary.h"
+#include "kernels/codes.h"
 #include "kernels/depthwise_f32.h"
 #include "kernels/functions.h"
 #include "kernels/norm_f32.h"
@@ -23,5 +24,6 @@ extern const FbPoolF32Kernel fb_pool_f32_emulated;
 extern const FbSoftmaxF32Kernel fb_softmax_f32_emulated;
 extern const FbScanF32Kernel fb_scan_f32_emulated;
 extern const FbGridF32Kernel fb_grid_f32_emulated;
+extern const FbCodesKernel fb_codes_emulated;
 
 #endif

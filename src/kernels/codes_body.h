@@ -1,0 +1,215 @@
+/* Rows of u8 codes; included once per instruction set. */
+#include "kernels/codes.h"
+#include "kernels/epilogue_math.h"
+
+#define CODES_INLINE static inline __attribute__((always_inline))
+
+static void codes_map_u8(const uint8_t *x, uint8_t *y, size_t count, const uint8_t table[256]) { fb_vb_map(x, y, count, table); }
+
+static void codes_map_f32(const uint8_t *x, float *y, size_t count, const float table[256])
+{
+    for (size_t i = 0; i < count; i++) {
+        y[i] = table[x[i]];
+    }
+}
+
+/* n in [1, 16] codes. */
+CODES_INLINE FbVb codes_load(const uint8_t *x, size_t n) { return n == FB_LANES ? fb_vb_load(x) : fb_vb_load_n(x, n); }
+CODES_INLINE void codes_keep(uint8_t *y, FbVb codes, size_t n)
+{
+    if (n == FB_LANES) {
+        fb_vb_store(y, codes);
+    } else {
+        fb_vb_store_n(y, codes, n);
+    }
+}
+
+
+/* What a store as codes needs, once per row. */
+typedef struct CodesStore { FbVi zero; FbVb low, high; } CodesStore;
+
+static inline CodesStore codes_store_of(const FbCodeGrid *grid)
+{
+    return (CodesStore){fb_vi_set(grid->zero), fb_vb_set((uint8_t)grid->low), fb_vb_set((uint8_t)grid->high)};
+}
+CODES_INLINE FbVb codes_of(FbV x, const CodesStore *store)
+{
+    return fb_vb_min(fb_vb_max(fb_vb_codes(x, store->zero), store->low), store->high);
+}
+
+static void codes_quantize(const float *x, uint8_t *y, size_t count, const FbCodeGrid *grid)
+{
+    const CodesStore store = codes_store_of(grid);
+    const FbV scale = fb_v_set(grid->scale);
+    size_t i = 0;
+    for (; i + FB_LANES <= count; i += FB_LANES) {
+        fb_vb_store(y + i, codes_of(fb_v_div(fb_v_load(x + i), scale), &store));
+    }
+    if (i < count) {
+        fb_vb_store_n(y + i, codes_of(fb_v_div(fb_v_load_n(x + i, count - i), scale), &store), count - i);
+    }
+}
+
+static void codes_dequantize(const uint8_t *x, float *y, size_t count, const FbCodeGrid *grid)
+{
+    const FbV scale = fb_v_set(grid->scale);
+    const FbVi zero = fb_vi_set(grid->zero);
+    size_t i = 0;
+    for (; i + FB_LANES <= count; i += FB_LANES) {
+        fb_v_store(y + i, fb_v_mul(fb_v_from_int(fb_vi_sub(fb_vi_from_bytes(fb_vb_load(x + i)), zero)), scale));
+    }
+    if (i < count) {
+        const FbVi codes = fb_vi_from_bytes(fb_vb_load_n(x + i, count - i));
+        fb_v_store_n(y + i, fb_v_mul(fb_v_from_int(fb_vi_sub(codes, zero)), scale), count - i);
+    }
+}
+
+/* ---- two operands ---- */
+
+/* The kind of operand is a constant of the caller. */
+typedef enum CodesForm { CODES_ROW, CODES_REALS, CODES_STILL } CodesForm;
+
+static CodesForm codes_form(const FbCodesOperand *o) { return o->single ? CODES_STILL : o->codes ? CODES_ROW : CODES_REALS; }
+
+/* Codes as numbers, less `zero` of them. */
+CODES_INLINE FbV codes_operand(const FbCodesOperand *o, CodesForm form, FbV still, FbVi zero, size_t i, size_t n)
+{
+    if (form == CODES_STILL) {
+        return still;
+    }
+    if (form == CODES_REALS) {
+        return n == FB_LANES ? fb_v_load(o->reals + i) : fb_v_load_n(o->reals + i, n);
+    }
+    return fb_v_from_int(fb_vi_sub(fb_vi_from_bytes(codes_load(o->codes + i, n)), zero));
+}
+
+typedef struct CodesPair {
+    FbV a_still, b_still, a_scale, b_scale, constant; /* constant: of the sum; of the product its scale */
+    FbVi a_zero, b_zero;                              /* 0 for the sum, whose constant has them */
+    FbV inverse;
+    CodesStore store;
+} CodesPair;
+
+static CodesPair codes_pair_of(const FbCodesBinary *r)
+{
+    const double a_scale = r->a.codes ? (double)r->a.grid.scale : 1, b_scale = r->b.codes ? (double)r->b.grid.scale : 1;
+    const int32_t a_zero = r->a.codes ? r->a.grid.zero : 0, b_zero = r->b.codes ? r->b.grid.zero : 0;
+    const int32_t a_less = r->multiply ? a_zero : 0, b_less = r->multiply ? b_zero : 0;
+    const float a_still = !r->a.single ? 0 : r->a.codes ? (float)(r->a.codes[0] - a_less) : r->a.reals[0];
+    const float b_still = !r->b.single ? 0 : r->b.codes ? (float)(r->b.codes[0] - b_less) : r->b.reals[0];
+    const double constant = r->multiply ? a_scale * b_scale : -(a_scale * a_zero + b_scale * b_zero);
+    return (CodesPair){.a_still = fb_v_set(a_still), .b_still = fb_v_set(b_still), .a_scale = fb_v_set((float)a_scale),
+                       .b_scale = fb_v_set((float)b_scale), .constant = fb_v_set((float)constant), .a_zero = fb_vi_set(a_less),
+                       .b_zero = fb_vi_set(b_less), .inverse = fb_v_set(r->after.inverse), .store = codes_store_of(&r->after.grid)};
+}
+
+/* Elements [i, i + n) of the row; a, b and multiply are constants of the caller. */
+CODES_INLINE void codes_pair(const FbCodesBinary *r, const CodesPair *p, CodesForm a, CodesForm b, bool multiply, bool plain, size_t i, size_t n)
+{
+    const FbV va = codes_operand(&r->a, a, p->a_still, p->a_zero, i, n), vb = codes_operand(&r->b, b, p->b_still, p->b_zero, i, n);
+    FbV x = multiply ? fb_v_mul(fb_v_mul(va, vb), p->constant) : fb_v_fma(va, p->a_scale, fb_v_fma(vb, p->b_scale, p->constant));
+    if (!plain) {
+        x = fb_epilogue_lanes(x, &r->after.real, 0, i, n);
+    }
+    if (!r->after.codes) {
+        fb_v_store_n((float *)r->y + i, x, n);
+        return;
+    }
+    codes_keep((uint8_t *)r->y + i, codes_of(plain ? x : fb_v_mul(x, p->inverse), &p->store), n);
+}
+
+#define CODES_PAIR_ROW(name, a, b, multiply, plain)                                      \
+    static void name(const FbCodesBinary *r, const CodesPair *p)                         \
+    {                                                                                    \
+        size_t i = 0;                                                                    \
+        for (; i + FB_LANES <= r->count; i += FB_LANES) {                                \
+            codes_pair(r, p, a, b, multiply, plain, i, FB_LANES);                        \
+        }                                                                                \
+        if (i < r->count) {                                                              \
+            codes_pair(r, p, a, b, multiply, plain, i, r->count - i);                    \
+        }                                                                                \
+    }
+CODES_PAIR_ROW(codes_add_rows, CODES_ROW, CODES_ROW, false, true)
+CODES_PAIR_ROW(codes_multiply_rows, CODES_ROW, CODES_ROW, true, true)
+CODES_PAIR_ROW(codes_multiply_reals, CODES_ROW, CODES_REALS, true, true)
+CODES_PAIR_ROW(codes_add_any, codes_form(&r->a), codes_form(&r->b), false, false)
+CODES_PAIR_ROW(codes_multiply_any, codes_form(&r->a), codes_form(&r->b), true, false)
+#undef CODES_PAIR_ROW
+
+static void codes_binary(const FbCodesBinary *r)
+{
+    const CodesPair pair = codes_pair_of(r);
+    const CodesForm a = codes_form(&r->a), b = codes_form(&r->b);
+    const bool plain = r->after.codes && r->after.real.count == 0 && r->after.inverse == 1.0f;
+    if (plain && a == CODES_ROW && b == CODES_ROW) {
+        (r->multiply ? codes_multiply_rows : codes_add_rows)(r, &pair);
+    } else if (plain && r->multiply && a == CODES_ROW && b == CODES_REALS) {
+        codes_multiply_reals(r, &pair);
+    } else {
+        (r->multiply ? codes_multiply_any : codes_add_any)(r, &pair);
+    }
+    if (r->after.codes && r->after.table) {
+        fb_vb_map(r->y, r->y, r->count, r->after.table);
+    }
+}
+
+/* ---- pooling ---- */
+
+/* Where the block of lanes that begins at c or, if it would pass the end, ends there, begins: recomputing a lane changes nothing. Rows of fewer
+ * than sixteen channels have one short block. */
+static inline size_t codes_block(size_t c, size_t channels, size_t *n)
+{
+    *n = channels < FB_LANES ? channels : FB_LANES;
+    return channels - c < FB_LANES && channels >= FB_LANES ? channels - FB_LANES : c;
+}
+
+static void codes_max_pool(const FbCodesPool *p)
+{
+    for (size_t pixel = 0; pixel < p->pixels; pixel++) {
+        const uint8_t *const *x = p->x + pixel * p->taps;
+        uint8_t *y = (uint8_t *)p->y + pixel * p->channels;
+        for (size_t begin = 0, n; begin < p->channels; begin += FB_LANES) {
+            const size_t c = codes_block(begin, p->channels, &n);
+            FbVb best = fb_vb_set(0);
+            for (size_t t = 0; t < p->taps; t++) {
+                if (x[t]) {
+                    best = fb_vb_max(best, codes_load(x[t] + c, n));
+                }
+            }
+            codes_keep(y + c, best, n);
+        }
+    }
+}
+
+static void codes_average_pool(const FbCodesPool *p)
+{
+    const CodesStore store = codes_store_of(&p->to);
+    for (size_t pixel = 0; pixel < p->pixels; pixel++) {
+        const uint8_t *const *x = p->x + pixel * p->taps;
+        int32_t taken = 0;
+        for (size_t t = 0; t < p->taps; t++) {
+            taken += x[t] != NULL;
+        }
+        const double unit = p->codes ? (double)p->to.scale : 1;
+        const FbV factor = fb_v_set((float)((double)p->from.scale / ((double)p->divisor[pixel] * unit)));
+        for (size_t begin = 0, n; begin < p->channels; begin += FB_LANES) {
+            const size_t c = codes_block(begin, p->channels, &n), at = pixel * p->channels + c;
+            FbVi sum = fb_vi_set(-taken * p->from.zero);
+            for (size_t t = 0; t < p->taps; t++) {
+                if (x[t]) {
+                    sum = fb_vi_add(sum, fb_vi_from_bytes(codes_load(x[t] + c, n)));
+                }
+            }
+            const FbV mean = fb_v_mul(fb_v_from_int(sum), factor);
+            if (p->codes) {
+                codes_keep((uint8_t *)p->y + at, codes_of(mean, &store), n);
+            } else {
+                fb_v_store_n((float *)p->y + at, mean, n);
+            }
+        }
+    }
+}
+
+const FbCodesKernel FB_ISA(fb_codes) = {FB_ISA_NAME,  FB_ISA_NEEDS,     codes_map_u8, codes_map_f32, codes_quantize, codes_dequantize,
+                                        codes_binary, codes_max_pool, codes_average_pool};
+#undef CODES_INLINE
