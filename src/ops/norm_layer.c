@@ -4,6 +4,7 @@
 #include "kernels/norm_f32.h"
 #include "ops/attribute.h"
 #include "ops/check.h"
+#include "ops/codes_rows.h"
 #include "ops/number.h"
 
 typedef struct LayerParams {
@@ -21,6 +22,12 @@ static FbStatus layer_decode(const FbNode *node, FbArena *arena, void *params, F
     FB_TRY(fb_attr_int(node, "axis", -1, &p->axis, err));
     FB_TRY(fb_attr_float(node, "epsilon", 1e-5f, &p->epsilon, err));
     return fb_attr_int(node, "stash_type", 1, &stash, err);
+}
+
+void fb_layer_rows_params(const void *params, FbRowsParams *rows)
+{
+    const LayerParams *p = params;
+    *rows = (FbRowsParams){.kind = p->center ? FB_ROWS_LAYER : FB_ROWS_RMS, .axis = p->axis, .epsilon = p->epsilon};
 }
 
 static FbStatus layer_infer(FbInfer *infer, FbError *err)
@@ -186,9 +193,11 @@ static const FbOp rows[] = {
     {.domain = "", .name = "LayerNormalization", .summary = "rows to mean 0 and variance 1, then scale and bias", .since = 17,
      .newest = FB_OPSET_NEWEST, .min_inputs = 2, .max_inputs = 3, .min_outputs = 1, .max_outputs = 3, .params_bytes = sizeof(LayerParams),
      .flags = FB_OP_INPLACE, .decode = layer_decode, .infer = layer_infer, .scratch = layer_scratch, .run = layer_run,
+     .integer = &fb_codes_rows_lowering,
      .attributes = attributes},
     {.domain = "", .name = "RMSNormalization", .summary = "rows to root mean square 1, then scale", .since = 23, .newest = FB_OPSET_NEWEST,
      .min_inputs = 2, .max_inputs = 2, .min_outputs = 1, .max_outputs = 1, .params_bytes = sizeof(LayerParams), .flags = FB_OP_INPLACE,
-     .decode = layer_decode, .infer = layer_infer, .scratch = layer_scratch, .run = layer_run, .attributes = attributes},
+     .decode = layer_decode, .infer = layer_infer, .scratch = layer_scratch, .run = layer_run,
+     .integer = &fb_codes_rows_lowering, .attributes = attributes},
 };
 const FbOpFamily fb_ops_norm_layer = {rows, sizeof rows / sizeof *rows};

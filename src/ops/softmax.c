@@ -5,6 +5,7 @@
 
 #include "ops/attribute.h"
 #include "ops/check.h"
+#include "ops/codes_rows.h"
 #include "ops/number.h"
 
 typedef struct SoftmaxParams {
@@ -20,6 +21,12 @@ static FbStatus softmax_decode(const FbNode *node, FbArena *arena, void *params,
     (void)arena;
     p->flatten = node->version < 13;
     return fb_attr_int(node, "axis", p->flatten ? 1 : -1, &p->axis, err);
+}
+
+void fb_softmax_rows_params(const void *params, FbRowsParams *rows)
+{
+    const SoftmaxParams *p = params;
+    *rows = (FbRowsParams){.kind = FB_ROWS_SOFTMAX, .axis = p->axis, .flatten = p->flatten};
 }
 
 static FbStatus softmax_infer(FbInfer *infer, FbError *err)
@@ -143,17 +150,17 @@ static FbStatus hardmax_run(const FbCall *call, FbError *err) { return softmax_a
 
 static const char *const attributes[] = {"axis", NULL};
 
-#define SOFTMAX_ROW(op_name, text, function)                                                                                          \
+#define SOFTMAX_ROW(op_name, text, function, on_codes)                                                                                \
     {                                                                                                                                 \
         .domain = "", .name = op_name, .summary = text, .since = 1, .newest = FB_OPSET_NEWEST, .min_inputs = 1, .max_inputs = 1,      \
         .min_outputs = 1, .max_outputs = 1, .params_bytes = sizeof(SoftmaxParams), .flags = FB_OP_INPLACE, .decode = softmax_decode,  \
         .infer = softmax_infer, .scratch = softmax_scratch, .run = function, .channels_last = softmax_channels_last,                  \
-        .attributes = attributes                                                                                                      \
+        .integer = on_codes, .attributes = attributes                                                                                 \
     }
 
 static const FbOp rows[] = {
-    SOFTMAX_ROW("Softmax", "exp(x - max) / sum along an axis", softmax_run),
-    SOFTMAX_ROW("LogSoftmax", "logarithm of Softmax", log_softmax_run),
-    SOFTMAX_ROW("Hardmax", "1 at the first maximum along an axis, 0 elsewhere", hardmax_run),
+    SOFTMAX_ROW("Softmax", "exp(x - max) / sum along an axis", softmax_run, &fb_codes_rows_lowering),
+    SOFTMAX_ROW("LogSoftmax", "logarithm of Softmax", log_softmax_run, NULL),
+    SOFTMAX_ROW("Hardmax", "1 at the first maximum along an axis, 0 elsewhere", hardmax_run, NULL),
 };
 const FbOpFamily fb_ops_softmax = {rows, sizeof rows / sizeof *rows};

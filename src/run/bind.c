@@ -166,8 +166,9 @@ static FbStatus evaluate_step(FbBinding *binding, FbStage *stage, const FbStep *
         fb_convert_form(context, call.inputs[0], call.outputs[0], step->channels_last);
         return FB_OK;
     }
-    if (step->node == NULL) {
-        fb_convert_codes(context, call.inputs[0], call.outputs[0], &step->grid);
+    if (step->op == NULL) {
+        step->kind == FB_STEP_TABLE ? fb_convert_table(context, call.inputs[0], call.outputs[0], step->table)
+                                    : fb_convert_codes(context, call.inputs[0], call.outputs[0], &step->grid);
         return FB_OK;
     }
     call.scratch_bytes = step->op->scratch != NULL ? step->op->scratch(&call) : 0;
@@ -267,7 +268,7 @@ static FbStatus bind_step(FbBinding *binding, FbStage *stage, const FbStep *step
         return fb_error_memory(binding->instance->context, err, "binding", 0);
     }
     bool pending = false;
-    FB_TRY(step->node == NULL ? infer_convert(binding, step, outputs) : infer_step(binding, stage, step, outputs, &pending, err));
+    FB_TRY(step->op == NULL ? infer_convert(binding, step, outputs) : infer_step(binding, stage, step, outputs, &pending, err));
     if (pending) {
         *stop = true;
         bool nothing_new = stage->step_count == 0 && stage->number > 0;

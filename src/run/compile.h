@@ -28,6 +28,11 @@ typedef struct FbForm {
 } FbForm;
 enum { FB_FORM_COUNT = 4 };
 
+typedef struct FbTable { /* of a value that is a function of one coded value */
+    FbId source;
+    float *reals;            /* [256], of the source's codes; NULL: not such a value */
+} FbTable;
+
 typedef struct FbCompileNode { /* per node id */
     const FbOp *op;
     void *params;
@@ -35,6 +40,7 @@ typedef struct FbCompileNode { /* per node id */
     FbChain *chain;          /* on the product */
     bool absorbed;           /* emitted as part of a chain */
     FbChain *emit_chain;     /* on the node at the chain's tail */
+    bool table;              /* its output is in compile->tables: a step only where somebody else than such nodes needs it */
 } FbCompileNode;
 
 typedef struct FbCompile {
@@ -51,6 +57,7 @@ typedef struct FbCompile {
     FbSlot *slots;           /* per value id: in the form its step makes */
     FbSlot (*forms)[FB_FORM_COUNT]; /* per value id: in each form that somebody asked for */
     const FbCodeGrid **grids; /* integer mode, per value id: the grid its reals lie on; NULL */
+    FbTable *tables;         /* integer mode, per value id */
     bool integer;            /* FB_MODE_INTEGER */
     FbUses uses;
     FbId *order;
@@ -78,12 +85,17 @@ bool fb_compile_quant_round(const FbCompile *compile, const FbNode *node, FbFuse
 FbStatus fb_compile_grids(FbCompile *compile, FbError *err);
 /* Output elements are those of inputs on the same grid: the step may move codes. */
 bool fb_compile_moves_codes(const FbCompile *compile, const FbNode *node);
+bool fb_compile_same_grid(const FbCodeGrid *a, const FbCodeGrid *b);
 /* The source of a value that a Quant with a range of each run's data makes; FB_NONE. */
 FbId fb_compile_dynamic_source(const FbCompile *compile, FbId value);
 /* A Quant that stands alone: nothing to do where its input has the same grid, else a QUANTIZE step. */
 FbStatus fb_compile_quant(FbCompile *compile, const FbNode *node, FbError *err);
 /* Why a node works in float although the mode is integer. */
 const char *fb_compile_reason(const FbCompile *compile, const FbNode *node);
+
+/* compile_tables.c: notes a node that is a function of one coded value; makes the step for one that is needed. */
+FbStatus fb_compile_table(FbCompile *compile, const FbNode *node, bool *is_table, FbError *err);
+FbStatus fb_compile_table_step(FbCompile *compile, const FbNode *node, FbError *err);
 
 /* compile_control.c: If, Loop, Scan with their nested plans. */
 FbStatus fb_compile_control(FbCompile *compile, const FbNode *node, FbError *err);

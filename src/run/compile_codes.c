@@ -19,7 +19,7 @@ static bool quant_grid(const FbCompile *compile, const FbNode *node, FbCodeGrid 
     return grid->zero >= 0 && grid->zero <= 255;
 }
 
-static bool same_grid(const FbCodeGrid *a, const FbCodeGrid *b)
+bool fb_compile_same_grid(const FbCodeGrid *a, const FbCodeGrid *b)
 {
     return a->scale == b->scale && a->zero == b->zero && a->low == b->low && a->high == b->high;
 }
@@ -37,7 +37,7 @@ bool fb_compile_moves_codes(const FbCompile *compile, const FbNode *node)
     for (uint32_t i = 1; i < node->input_count; i++) {
         const FbId value = node->inputs[i];
         const bool real = value != FB_NONE && compile->types[value].dtype == FB_DTYPE_F32;
-        if (real && (compile->grids[value] == NULL || !same_grid(grid, compile->grids[value]))) {
+        if (real && (compile->grids[value] == NULL || !fb_compile_same_grid(grid, compile->grids[value]))) {
             return false;
         }
     }
@@ -47,7 +47,8 @@ bool fb_compile_moves_codes(const FbCompile *compile, const FbNode *node)
 FbStatus fb_compile_grids(FbCompile *compile, FbError *err)
 {
     compile->grids = fb_arena_array(compile->scratch, compile->value_count + 1, sizeof *compile->grids);
-    if (compile->grids == NULL) {
+    compile->tables = fb_arena_array(compile->scratch, compile->value_count + 1, sizeof *compile->tables);
+    if (compile->grids == NULL || compile->tables == NULL) {
         return fb_error_memory(compile->context, err, "grids", 0);
     }
     for (size_t i = 0; compile->integer && i < compile->order_count; i++) {
@@ -88,7 +89,7 @@ FbStatus fb_compile_quant(FbCompile *compile, const FbNode *node, FbError *err)
     const FbCodeGrid *grid = compile->grids[to];
     const bool last = fb_compile_is_channels_last(compile, from);
     FbSlot slot = FB_NONE;
-    if (compile->grids[from] != NULL && same_grid(compile->grids[from], grid)) {
+    if (compile->grids[from] != NULL && fb_compile_same_grid(compile->grids[from], grid)) {
         FB_TRY(fb_compile_form(compile, from, (FbForm){last, true}, &slot, err));
         compile->slots[to] = slot;
         memcpy(compile->forms[to], compile->forms[from], sizeof compile->forms[to]);

@@ -276,7 +276,8 @@ static bool match_next(FbMatch *match)
         return match_silu(match) || match_gelu(match);
     }
     const FbNode *next = only_user(compile, out);
-    if (next == NULL || next->output_count < 1 || compile->nodes[next->id].absorbed || compile->nodes[next->id].chain != NULL) {
+    if (next == NULL || next->output_count < 1 || compile->nodes[next->id].absorbed || compile->nodes[next->id].table ||
+        compile->nodes[next->id].chain != NULL) {
         return false;
     }
     if (!match_unary(match, next) && !match_round(match, next) && !match_binary(match, next)) {
@@ -366,37 +367,6 @@ static FbStatus try_lowering(FbCompile *compile, FbChain *chain, const FbLowerin
     return FB_OK;
 }
 
-/* The product alone; NULL in *out when no lowering serves it. */
-static FbStatus start_chain(FbCompile *compile, const FbNode *node, FbChain **out, FbError *err)
-{
-    const FbOp *op = compile->nodes[node->id].op;
-    *out = NULL;
-    const FbLowering *integer = compile->integer ? op->integer : NULL;
-    if ((op->lowering == NULL && integer == NULL) || node->output_count < 1 || node->outputs[0] == FB_NONE) {
-        return FB_OK;
-    }
-    for (uint32_t o = 1; o < node->output_count; o++) {
-        if (node->outputs[o] != FB_NONE && (op->flags & FB_OP_SPATIAL) != 0) {
-            return FB_OK;
-        }
-    }
-    FbChain *chain = fb_arena_alloc(compile->scratch, sizeof *chain);
-    if (chain == NULL || (chain->absorbed = fb_arena_array(compile->scratch, FB_ABSORBED_MAX, sizeof *chain->absorbed)) == NULL) {
-        return fb_error_memory(compile->context, err, "a chain", 0);
-    }
-    chain->node = node;
-    chain->bias = FB_NONE;
-    chain->out = node->outputs[0];
-    chain->tail = compile->nodes[node->id].place;
-    bool accepted = false;
-    FB_TRY(try_lowering(compile, chain, integer, true, &accepted, err));
-    if (!accepted) {
-        FB_TRY(try_lowering(compile, chain, op->lowering, false, &accepted, err));
-    }
-    *out = accepted ? chain : NULL;
-    return FB_OK;
-}
-
 /* Lengthens the chain as far as the lowering takes it. */
 static FbStatus extend_chain(FbCompile *compile, FbChain *chain, FbError *err)
 {
@@ -419,6 +389,65 @@ static FbStatus extend_chain(FbCompile *compile, FbChain *chain, FbError *err)
             return FB_OK;
         }
     }
+}
+
+/* A table that only longer tables of the same source read has no step. */
+static void skip_inner_tables(FbCompile *compile)
+{
+    for (size_t i = 0; i < compile->order_count; i++) {
+        FbCompileNode *state = &compile->nodes[compile->order[i]];
+        if (!state->table) {
+            continue;
+        }
+        const FbId value = compile->graph->nodes[compile->order[i]]->outputs[0];
+        bool inner = !fb_compile_is_kept(compile, value);
+        for (uint32_t u = 0; u < use_count(compile, value); u++) {
+            const FbNode *one = user(compile, value, u);
+            inner = inner && one != NULL && compile->nodes[one->id].table &&
+                    compile->tables[one->outputs[0]].source == compile->tables[value].source;
+        }
+        state->absorbed = inner;
+    }
+}
+
+/* A chain that starts at this node; NULL in *out when the lowering does not serve it. */
+static FbStatus make_chain(FbCompile *compile, const FbNode *node, const FbLowering *lowering, FbChain **out, FbError *err)
+{
+    const FbOp *op = compile->nodes[node->id].op;
+    *out = NULL;
+    if (lowering == NULL || node->output_count < 1 || node->outputs[0] == FB_NONE) {
+        return FB_OK;
+    }
+    for (uint32_t o = 1; o < node->output_count; o++) {
+        if (node->outputs[o] != FB_NONE && (op->flags & FB_OP_SPATIAL) != 0) {
+            return FB_OK;
+        }
+    }
+    FbChain *chain = fb_arena_alloc(compile->scratch, sizeof *chain);
+    if (chain == NULL || (chain->absorbed = fb_arena_array(compile->scratch, FB_ABSORBED_MAX, sizeof *chain->absorbed)) == NULL) {
+        return fb_error_memory(compile->context, err, "a chain", 0);
+    }
+    chain->node = node;
+    chain->bias = FB_NONE;
+    chain->out = node->outputs[0];
+    chain->tail = compile->nodes[node->id].place;
+    bool accepted = false;
+    FB_TRY(try_lowering(compile, chain, lowering, lowering != op->lowering, &accepted, err));
+    if (accepted) {
+        FB_TRY(extend_chain(compile, chain, err));
+        *out = chain;
+    }
+    return FB_OK;
+}
+
+/* What starts on integers may turn out to have reals at both ends. */
+static bool touches_codes(const FbCompile *compile, const FbChain *chain)
+{
+    bool touches = chain->dynamic != FB_NONE || compile->grids[chain->out] != NULL;
+    for (uint32_t i = 0; i < chain->node->input_count; i++) {
+        touches = touches || (chain->node->inputs[i] != FB_NONE && compile->grids[chain->node->inputs[i]] != NULL);
+    }
+    return touches;
 }
 
 /* A dynamic Quant all of whose users quantize for themselves has no step. */
@@ -448,12 +477,20 @@ FbStatus fb_compile_fuse(FbCompile *compile, FbError *err)
         if (state->absorbed) {
             continue;
         }
-        FbChain *chain;
-        FB_TRY(start_chain(compile, node, &chain, err));
+        FB_TRY(fb_compile_table(compile, node, &state->table, err));
+        if (state->table) {
+            continue;
+        }
+        FbChain *chain = NULL;
+        if (compile->integer) {
+            FB_TRY(make_chain(compile, node, state->op->integer, &chain, err));
+        }
+        if (chain == NULL || !touches_codes(compile, chain)) {
+            FB_TRY(make_chain(compile, node, state->op->lowering, &chain, err));
+        }
         if (chain == NULL) {
             continue;
         }
-        FB_TRY(extend_chain(compile, chain, err));
         state->chain = chain;
         for (size_t a = 0; a < chain->absorbed_count; a++) {
             compile->nodes[chain->absorbed[a]].absorbed = true;
@@ -461,5 +498,6 @@ FbStatus fb_compile_fuse(FbCompile *compile, FbError *err)
         compile->nodes[compile->order[chain->tail]].emit_chain = chain;
     }
     skip_taken_quants(compile);
+    skip_inner_tables(compile);
     return FB_OK;
 }

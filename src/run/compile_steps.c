@@ -315,6 +315,8 @@ FbStatus fb_compile_steps(FbCompile *compile, FbError *err)
             status = emit_chain(compile, state->emit_chain, err);
         } else if (state->chain != NULL || state->absorbed) {
             continue;
+        } else if (state->table) {
+            status = fb_compile_table_step(compile, node, err);
         } else if (fb_node_is(node, "fewbit", "Quant") && compile->grids[node->outputs[0]] != NULL) {
             status = fb_compile_quant(compile, node, err);
         } else if ((state->op->flags & FB_OP_CONTROL) != 0) {

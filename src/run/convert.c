@@ -101,3 +101,32 @@ void fb_convert_codes(FbContext *context, const FbTensor *from, FbTensor *to, co
     Codes codes = {from, to, grid, fb_grid_f32_pick(fb_context_cpu(context)), (size_t)fb_tensor_elements(to)};
     fb_parallel(context, codes_units, &codes, (codes.count + FB_CONVERT_UNIT - 1) / FB_CONVERT_UNIT, 8);
 }
+
+typedef struct Table {
+    const FbTensor *from;
+    FbTensor *to;
+    const void *table;
+    size_t count;
+} Table;
+
+static void table_units(void *arg, size_t slot, size_t begin, size_t end)
+{
+    const Table *t = arg;
+    (void)slot;
+    for (size_t unit = begin; unit < end; unit++) {
+        const size_t first = unit * FB_CONVERT_UNIT, left = t->count - first, count = left < FB_CONVERT_UNIT ? left : FB_CONVERT_UNIT;
+        const uint8_t *x = (const uint8_t *)t->from->data + first;
+        for (size_t i = 0; t->to->dtype == FB_DTYPE_U8 && i < count; i++) {
+            ((uint8_t *)t->to->data)[first + i] = ((const uint8_t *)t->table)[x[i]];
+        }
+        for (size_t i = 0; t->to->dtype != FB_DTYPE_U8 && i < count; i++) {
+            ((float *)t->to->data)[first + i] = ((const float *)t->table)[x[i]];
+        }
+    }
+}
+
+void fb_convert_table(FbContext *context, const FbTensor *from, FbTensor *to, const void *table)
+{
+    Table t = {from, to, table, (size_t)fb_tensor_elements(to)};
+    fb_parallel(context, table_units, &t, (t.count + FB_CONVERT_UNIT - 1) / FB_CONVERT_UNIT, 8);
+}

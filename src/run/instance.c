@@ -169,6 +169,9 @@ static FbStatus run_step(FbContext *context, const FbStep *step, const FbCall *c
     case FB_STEP_DEQUANTIZE:
         fb_convert_codes(context, call->inputs[0], call->outputs[0], &step->grid);
         return FB_OK;
+    case FB_STEP_TABLE:
+        fb_convert_table(context, call->inputs[0], call->outputs[0], step->table);
+        return FB_OK;
     case FB_STEP_CONTROL:
         return fb_error_set(err, FB_ERR_INTERNAL, "a control step inside a stage");
     }
@@ -309,7 +312,7 @@ FbStepProfile fb_instance_profile_at(const FbInstance *instance, size_t index)
     }
     const FbStep *step = bound->step;
     FbStepProfile profile = {.name = step->name, .type = step->node != NULL ? step->node->op_type : step->kind == FB_STEP_CONVERT ? "layout" : "codes",
-                             .kernel = "operator",
+                             .kernel = step->kind == FB_STEP_TABLE ? "table" : "operator",
                              .seconds = bound->seconds};
     if (step->kind == FB_STEP_LOWERED) {
         profile.kernel = step->lowering->name;

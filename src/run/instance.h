@@ -105,6 +105,8 @@ FbStatus fb_stage_layout(FbBinding *binding, FbStage *stage, FbError *err);
 /* convert.c */
 /* Reals to u8 codes of a grid, or back: to->dtype says which way. */
 void fb_convert_codes(FbContext *context, const FbTensor *from, FbTensor *to, const FbCodeGrid *grid);
+/* Codes through a table. */
+void fb_convert_table(FbContext *context, const FbTensor *from, FbTensor *to, const void *table);
 void fb_convert_form(FbContext *context, const FbTensor *from, FbTensor *to, bool to_channels_last);
 /* Both orders have the same bytes: one channel or one place. */
 bool fb_convert_is_view(const FbShape *logical);

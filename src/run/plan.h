@@ -34,6 +34,7 @@ typedef enum FbStepKind {
     FB_STEP_CONVERT,  /* to or from channels last */
     FB_STEP_QUANTIZE, /* reals to codes */
     FB_STEP_DEQUANTIZE, /* codes to reals */
+    FB_STEP_TABLE,    /* codes through a table of 256 codes or reals */
     FB_STEP_CONTROL   /* If, Loop, Scan: runs nested plans */
 } FbStepKind;
 
@@ -41,7 +42,7 @@ typedef struct FbStep {
     FbStepKind kind;
     const char *name;         /* of the node; for CONVERT of the value */
     const FbNode *node;       /* NULL: CONVERT, QUANTIZE, DEQUANTIZE */
-    const FbOp *op;           /* NULL: as node */
+    const FbOp *op;           /* NULL: as node, and TABLE */
     bool integer;             /* works on codes */
     const char *reason;       /* integer mode: why it works in float; NULL */
     const void *params;       /* decoded: what infer reads */
@@ -49,6 +50,7 @@ typedef struct FbStep {
     bool channels_last;       /* the form in which the operator works; for CONVERT the form of its output */
     bool view;                /* the output is input 0's bytes under another shape */
     FbCodeGrid grid;          /* QUANTIZE, DEQUANTIZE */
+    const void *table;        /* TABLE: [256] of what the output is: u8 or float */
     int convert_rank;         /* CONVERT: rank of the output, leading dimensions of 1 are added */
     uint32_t node_inputs;     /* inputs that infer sees */
     uint32_t input_count, output_count; /* inputs: the node's, a fused bias, fused operands; CONTROL: the node's, then captures */
