@@ -38,6 +38,14 @@ FbStatus fb_pass_fold_batch_norm(FbGraph *graph, const FbKeep *keep, size_t *fol
 /* A Pad of spatial axes with constant zeros, read by one Conv only, goes into that Conv's pads. The Pad is left without a reader. */
 FbStatus fb_pass_fold_pad(FbGraph *graph, const FbKeep *keep, FbError *err);
 
+/* Integer operators with constant scales and zero points (QLinearConv, QLinearMatMul, QGemm, QLinearAdd, ...) become real operators between
+ * Quants, their weights encoded constants; for integer execution, before constants are folded. What has no such form stays. Codes are the
+ * same within 1 unit. Subgraphs too. */
+FbStatus fb_pass_expand_qlinear(FbGraph *graph, const FbKeep *keep, FbError *err);
+/* DynamicQuantizeLinear, MatMulInteger or ConvInteger, Cast, and the products with both scales become MatMul or Conv of a dynamic Quant and an
+ * encoded constant; DynamicQuantizeMatMul too. Subgraphs too. */
+FbStatus fb_pass_expand_dynamic(FbGraph *graph, const FbKeep *keep, FbError *err);
+
 /* Runs one node on constants. outputs[i].data is fb_alloc'ed and goes to the caller. *done false: cannot or should not be folded (random,
  * more than max_bytes of output, a failure that belongs to run time). */
 typedef FbStatus (*FbEvaluateNode)(void *user, const FbGraph *graph, const FbNode *node, const FbTensor *const *inputs, FbTensor *outputs,
