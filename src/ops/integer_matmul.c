@@ -1,15 +1,9 @@
 /* MatMulInteger and QLinearMatMul: products of 8-bit codes, exact. */
+#include "ops/integer_matmul.h"
+
 #include "ops/attribute.h"
-#include "ops/integer_product.h"
 
-/* Operands as stacks of matrices: a [batches][rows][depth], b [batches][depth][cols], repeated by NumPy's rules. */
-typedef struct Stack {
-    int64_t rows, depth, cols, batches;
-    FbShape batch, a_batch, b_batch;
-} Stack;
-
-/* Shapes of numpy.matmul; the output in *out. Unknown dimensions pass. */
-static FbStatus stack_of(FbShape a, FbShape b, Stack *stack, FbShape *out, FbError *err)
+FbStatus fb_integer_stack(FbShape a, FbShape b, FbIntegerStack *stack, FbShape *out, FbError *err)
 {
     *out = (FbShape){.rank = -1};
     if (a.rank < 0 || b.rank < 0) {
@@ -56,16 +50,6 @@ static int64_t batch_of(const FbShape *all, const FbShape *one, int64_t index)
     return at;
 }
 
-typedef struct MatmulWork {
-    Stack stack;
-    const FbTensor *a, *b, *a_zero, *b_zero;     /* zeros NULL: 0 */
-    const FbTensor *a_scale, *b_scale, *y_scale, *y_zero; /* NULL: store int32 sums */
-    FbTensor *to;
-    float *centered;                             /* a less its zero points */
-    const FbProductF32Kernel *kernel;
-    int64_t panels, row_groups;
-} MatmulWork;
-
 /* Element for a row or column: 1 number for all, one per line, or one per line and batch. */
 static double pick(const FbTensor *tensor, int64_t batch, int64_t lines, int64_t line)
 {
@@ -74,8 +58,8 @@ static double pick(const FbTensor *tensor, int64_t batch, int64_t lines, int64_t
 
 static void center_task(void *arg, size_t slot, size_t begin, size_t end)
 {
-    const MatmulWork *work = arg;
-    const Stack *s = &work->stack;
+    const FbIntegerMatmul *work = arg;
+    const FbIntegerStack *s = &work->stack;
     (void)slot;
     for (size_t line = begin; line < end; line++) {
         float zero = (float)pick(work->a_zero, 0, 0, (int64_t)line);
@@ -84,9 +68,15 @@ static void center_task(void *arg, size_t slot, size_t begin, size_t end)
     }
 }
 
-static void store_tile(const MatmulWork *work, const FbIntegerTile *tile, int64_t batch, int64_t row, int64_t col)
+/* What is added to the sum of this row and column before it is scaled. */
+static int64_t addend(const FbIntegerMatmul *work, int64_t row, int64_t col)
 {
-    const Stack *s = &work->stack;
+    return work->c ? ((const int32_t *)work->c->data)[row * work->c_row + col * work->c_col] : 0;
+}
+
+static void store_tile(const FbIntegerMatmul *work, const FbIntegerTile *tile, int64_t batch, int64_t row, int64_t col)
+{
+    const FbIntegerStack *s = &work->stack;
     int64_t a_batch = batch_of(&s->batch, &s->a_batch, batch), b_batch = batch_of(&s->batch, &s->b_batch, batch);
     double b_scale[FB_INTEGER_COLS];
     for (size_t n = 0; n < tile->cols; n++) {
@@ -97,21 +87,28 @@ static void store_tile(const MatmulWork *work, const FbIntegerTile *tile, int64_
         double a_scale = pick(work->a_scale, a_batch, s->rows, line), y_scale = pick(work->y_scale, batch, s->rows, line);
         int32_t y_zero = (int32_t)pick(work->y_zero, batch, s->rows, line);
         for (size_t n = 0; n < tile->cols; n++) {
-            int64_t sum = tile->total[r * tile->cols + n];
-            if (work->y_scale) {
-                fb_integer_requantize(sum, a_scale * b_scale[n] / y_scale, y_zero, work->to, first + (int64_t)n);
-            } else {
-                ((int32_t *)work->to->data)[first + (int64_t)n] = (int32_t)(uint32_t)(uint64_t)sum;
+            int64_t sum = tile->total[r * tile->cols + n] + addend(work, line, col + (int64_t)n), at = first + (int64_t)n;
+            double multiplier = (double)work->alpha * a_scale * b_scale[n];
+            switch (work->store) {
+            case FB_STORE_SUMS:
+                ((int32_t *)work->to->data)[at] = (int32_t)(uint32_t)(uint64_t)sum;
+                break;
+            case FB_STORE_CODES:
+                fb_integer_requantize(sum, multiplier / y_scale, y_zero, work->to, at);
+                break;
+            case FB_STORE_REALS:
+                ((float *)work->to->data)[at] = (float)sum * (float)multiplier + (float)pick(work->bias, 0, 0, col + (int64_t)n);
+                break;
             }
         }
     }
 }
 
 /* A panel of columns for a group of rows of one batch. */
-static void matmul_tile(const MatmulWork *work, int64_t batch, int64_t row, int64_t col)
+static void matmul_tile(const FbIntegerMatmul *work, int64_t batch, int64_t row, int64_t col)
 {
     FbIntegerTile tile;
-    const Stack *s = &work->stack;
+    const FbIntegerStack *s = &work->stack;
     const float *a[FB_INTEGER_ROWS];
     float zeros[FB_INTEGER_COLS];
     size_t width = work->kernel->col_tile, most = fb_integer_cols(work->kernel);
@@ -143,7 +140,7 @@ static void matmul_tile(const MatmulWork *work, int64_t batch, int64_t row, int6
 
 static void matmul_task(void *arg, size_t slot, size_t begin, size_t end)
 {
-    const MatmulWork *work = arg;
+    const FbIntegerMatmul *work = arg;
     (void)slot;
     for (size_t i = begin; i < end; i++) {
         int64_t group = (int64_t)i % work->row_groups, line = (int64_t)i / work->row_groups;
@@ -151,13 +148,11 @@ static void matmul_task(void *arg, size_t slot, size_t begin, size_t end)
     }
 }
 
-static size_t scratch_matmul(const FbCall *call) { return (size_t)fb_tensor_elements(call->inputs[0]) * sizeof(float); }
-
-static FbStatus run_matmul(const FbCall *call, MatmulWork *work, FbError *err)
+FbStatus fb_integer_matmul_run(FbContext *context, FbIntegerMatmul *work, float *scratch, FbError *err)
 {
     FbShape out;
-    Stack *s = &work->stack;
-    FB_TRY(stack_of(fb_tensor_shape(work->a), fb_tensor_shape(work->b), s, &out, err));
+    FbIntegerStack *s = &work->stack;
+    FB_TRY(fb_integer_stack(fb_tensor_shape(work->a), fb_tensor_shape(work->b), s, &out, err));
     int64_t a_count = fb_shape_elements(&s->a_batch) * s->rows, b_count = fb_shape_elements(&s->b_batch) * s->cols;
     int64_t y_count = s->batches * s->rows;
     FB_TRY(fb_integer_check_count(work->a_zero, s->rows, a_count, "first zero point", err));
@@ -166,53 +161,61 @@ static FbStatus run_matmul(const FbCall *call, MatmulWork *work, FbError *err)
     FB_TRY(fb_integer_check_count(work->b_scale, s->cols, b_count, "second scale", err));
     FB_TRY(fb_integer_check_count(work->y_scale, s->rows, y_count, "output scale", err));
     FB_TRY(fb_integer_check_count(work->y_zero, s->rows, y_count, "output zero point", err));
-    work->centered = call->scratch;
-    work->kernel = fb_product_f32_pick(fb_context_cpu(call->context));
+    FB_TRY(fb_integer_check_count(work->bias, s->cols, s->cols, "bias", err));
+    if (work->c) {
+        int64_t c_cols = work->c->rank ? work->c->dims[work->c->rank - 1] : 1, c_rows = work->c->rank > 1 ? work->c->dims[work->c->rank - 2] : 1;
+        work->c_col = c_cols == 1 ? 0 : 1;
+        work->c_row = c_rows == 1 ? 0 : c_cols;
+    }
+    work->centered = scratch;
+    work->kernel = fb_product_f32_pick(fb_context_cpu(context));
     work->panels = (s->cols + (int64_t)fb_integer_cols(work->kernel) - 1) / (int64_t)fb_integer_cols(work->kernel);
     work->row_groups = (s->rows + FB_INTEGER_ROWS - 1) / FB_INTEGER_ROWS;
     int64_t tasks = s->batches * work->panels * work->row_groups;
     if (tasks > 0) {
-        fb_parallel(call->context, center_task, work, (size_t)a_count, (size_t)(1 + 65536 / (s->depth + 1)));
-        fb_parallel(call->context, matmul_task, work, (size_t)tasks, (size_t)(1 + 16 / (s->depth / FB_INTEGER_DEPTH + 1)));
+        fb_parallel(context, center_task, work, (size_t)a_count, (size_t)(1 + 65536 / (s->depth + 1)));
+        fb_parallel(context, matmul_task, work, (size_t)tasks, (size_t)(1 + 16 / (s->depth / FB_INTEGER_DEPTH + 1)));
     }
     return FB_OK;
 }
 
+static size_t scratch_matmul(const FbCall *call) { return (size_t)fb_tensor_elements(call->inputs[0]) * sizeof(float); }
+
 static FbStatus infer_matmul_integer(FbInfer *infer, FbError *err)
 {
-    Stack stack;
+    FbIntegerStack stack;
     FB_TRY(fb_check_input_dtype(infer, 0, FB_MASK_CODES8, err));
     FB_TRY(fb_check_input_dtype(infer, 1, FB_MASK_CODES8, err));
     FB_TRY(fb_check_same_dtype(infer, 0, 2, err));
     FB_TRY(fb_check_same_dtype(infer, 1, 3, err));
     infer->outputs[0].dtype = FB_DTYPE_S32;
-    return stack_of(infer->inputs[0].shape, infer->inputs[1].shape, &stack, &infer->outputs[0].shape, err);
+    return fb_integer_stack(infer->inputs[0].shape, infer->inputs[1].shape, &stack, &infer->outputs[0].shape, err);
 }
 
 static FbStatus run_matmul_integer(const FbCall *call, FbError *err)
 {
-    MatmulWork work = {.a = call->inputs[0], .b = call->inputs[1], .a_zero = fb_call_input(call, 2), .b_zero = fb_call_input(call, 3),
+    FbIntegerMatmul work = {.a = call->inputs[0], .b = call->inputs[1], .a_zero = fb_call_input(call, 2), .b_zero = fb_call_input(call, 3),
                        .to = call->outputs[0]};
-    return run_matmul(call, &work, err);
+    return fb_integer_matmul_run(call->context, &work, call->scratch, err);
 }
 
 static FbStatus infer_qlinear_matmul(FbInfer *infer, FbError *err)
 {
-    Stack stack;
+    FbIntegerStack stack;
     FB_TRY(fb_integer_check_triple(infer, 0, err));
     FB_TRY(fb_integer_check_triple(infer, 3, err));
     FB_TRY(fb_check_input_dtype(infer, 6, FB_MASK_SCALES, err));
     FB_TRY(fb_check_input_dtype(infer, 7, FB_MASK_CODES8, err));
     infer->outputs[0].dtype = infer->inputs[7].dtype;
-    return stack_of(infer->inputs[0].shape, infer->inputs[3].shape, &stack, &infer->outputs[0].shape, err);
+    return fb_integer_stack(infer->inputs[0].shape, infer->inputs[3].shape, &stack, &infer->outputs[0].shape, err);
 }
 
 static FbStatus run_qlinear_matmul(const FbCall *call, FbError *err)
 {
     const FbTensor *const *in = call->inputs;
-    MatmulWork work = {.a = in[0], .a_scale = in[1], .a_zero = in[2], .b = in[3], .b_scale = in[4], .b_zero = in[5], .y_scale = in[6],
-                       .y_zero = in[7], .to = call->outputs[0]};
-    return run_matmul(call, &work, err);
+    FbIntegerMatmul work = {.a = in[0], .a_scale = in[1], .a_zero = in[2], .b = in[3], .b_scale = in[4], .b_zero = in[5], .y_scale = in[6],
+                            .y_zero = in[7], .store = FB_STORE_CODES, .alpha = 1, .to = call->outputs[0]};
+    return fb_integer_matmul_run(call->context, &work, call->scratch, err);
 }
 
 static const FbOp rows[] = {

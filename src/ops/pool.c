@@ -65,15 +65,13 @@ typedef struct PoolRun {
     float *divisors;
 } PoolRun;
 
-/* How many taps of output pixel `out` an average counts: those in the input, or in the padded input. */
-static int64_t pool_divisor(const PoolRun *r, int64_t out)
+int64_t fb_pool_divisor(const FbWindow *w, bool include_pad, int64_t out)
 {
-    const FbWindow *w = &r->window;
     int64_t count = 1;
     for (int i = w->spatial - 1; i >= 0; i--) {
         const int64_t start = out % w->out[i] * w->stride[i] - w->begin[i];
-        const int64_t low = r->params->count_include_pad ? -w->begin[i] : 0;
-        const int64_t high = w->in[i] + (r->params->count_include_pad ? w->end[i] : 0);
+        const int64_t low = include_pad ? -w->begin[i] : 0;
+        const int64_t high = w->in[i] + (include_pad ? w->end[i] : 0);
         int64_t inside = 0;
         for (int64_t t = 0; t < w->kernel[i]; t++) {
             const int64_t at = start + t * w->dilation[i];
@@ -100,7 +98,7 @@ static void kernel_blocks(void *arg, size_t slot, size_t begin, size_t end)
                 pointers[(int64_t)i * r->taps + t] =
                     place < 0 ? NULL : (const float *)r->x->data + (image * r->in_pixels + place) * r->channels;
             }
-            divisors[i] = r->kind == POOL_AVERAGE ? (float)pool_divisor(r, pixel) : 1.0f;
+            divisors[i] = r->kind == POOL_AVERAGE ? (float)fb_pool_divisor(&r->window, r->params->count_include_pad, pixel) : 1.0f;
         }
         const FbPoolF32 pool = {count, (size_t)r->channels, (size_t)r->taps, pointers, divisors,
                                 (float *)r->y->data + first * (size_t)r->channels};
@@ -157,7 +155,7 @@ static void plain_elements(void *arg, size_t slot, size_t begin, size_t end)
         const int64_t y_at = r->channels_last ? (image * r->out_pixels + pixel) * r->channels + channel : (int64_t)unit;
         double value = best;
         if (r->kind == POOL_AVERAGE) {
-            const int64_t divisor = pool_divisor(r, pixel);
+            const int64_t divisor = fb_pool_divisor(&r->window, r->params->count_include_pad, pixel);
             value = single ? (double)(sum_f32 / (float)divisor) : sum / (double)divisor;
         } else if (r->kind == POOL_LP) {
             value = r->params->p == 2 ? sqrt(sum) : pow(sum, 1.0 / (double)r->params->p);

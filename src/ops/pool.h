@@ -11,4 +11,7 @@ typedef struct FbPoolParams {
     int64_t p;              /* LpPool, GlobalLpPool */
 } FbPoolParams;
 
+/* How many taps of output pixel `out` an average counts: those in the input, or in the padded input. */
+int64_t fb_pool_divisor(const FbWindow *window, bool include_pad, int64_t out);
+
 #endif

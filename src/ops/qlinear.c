@@ -1,36 +1,10 @@
 /* The quantized operators that ONNX Runtime's tools write in domain com.microsoft beside QLinearConv and QLinearMatMul: QLinearAdd,
  * QLinearMul, QLinearSigmoid, QLinearLeakyRelu, QLinearConcat, QLinearGlobalAveragePool. Codes are made real, computed in double and
  * rounded once: code = clamp(round_half_even(real / scale) + zero). */
-#include <math.h>
+#include "ops/qlinear.h"
 
 #include "ops/attribute.h"
 #include "ops/broadcast.h"
-#include "ops/integer_product.h"
-
-/* Scale and zero point at inputs first and first + 1; the zero point may be absent. */
-typedef struct Grid8 {
-    double scale;
-    int32_t zero;
-} Grid8;
-
-static FbStatus read_grid(const FbCall *call, int first, Grid8 *grid, FbError *err)
-{
-    const FbTensor *scale = fb_call_input(call, first), *zero = fb_call_input(call, first + 1);
-    FB_TRY(fb_integer_check_count(scale, 1, 1, "scale", err));
-    FB_TRY(fb_integer_check_count(zero, 1, 1, "zero point", err));
-    grid->scale = fb_tensor_number(scale, 0);
-    grid->zero = zero ? fb_code_at(zero, 0) : 0;
-    return FB_OK;
-}
-
-static uint8_t to_code(double real, Grid8 grid, FbDtype dtype)
-{
-    double code = rint(real / grid.scale) + grid.zero, low = dtype == FB_DTYPE_S8 ? -128 : 0, high = dtype == FB_DTYPE_S8 ? 127 : 255;
-    return (uint8_t)(int)(code > low ? (code < high ? code : high) : low); /* NaN: low */
-}
-
-/* The value of the code in byte `bits`. */
-static double to_real(uint8_t bits, Grid8 grid, FbDtype dtype) { return grid.scale * ((dtype == FB_DTYPE_S8 ? (int8_t)bits : bits) - grid.zero); }
 
 /* ---- two operands ---- */
 
@@ -50,7 +24,7 @@ typedef struct PairWork {
     const uint8_t *a, *b;
     uint8_t *to;
     FbDtype dtype;
-    Grid8 a_grid, b_grid, y_grid;
+    FbGrid8 a_grid, b_grid, y_grid;
     bool multiply;
 } PairWork;
 
@@ -59,9 +33,9 @@ static void pair_row(void *arg, int64_t out_first, const int64_t *firsts, size_t
     const PairWork *work = arg;
     int64_t a_stride = fb_broadcast_stride(work->plan, 0), b_stride = fb_broadcast_stride(work->plan, 1);
     for (size_t i = 0; i < count; i++) {
-        double a = to_real(work->a[firsts[0] + (int64_t)i * a_stride], work->a_grid, work->dtype);
-        double b = to_real(work->b[firsts[1] + (int64_t)i * b_stride], work->b_grid, work->dtype);
-        work->to[out_first + (int64_t)i] = to_code(work->multiply ? a * b : a + b, work->y_grid, work->dtype);
+        double a = fb_grid8_real(work->a[firsts[0] + (int64_t)i * a_stride], work->a_grid, work->dtype);
+        double b = fb_grid8_real(work->b[firsts[1] + (int64_t)i * b_stride], work->b_grid, work->dtype);
+        work->to[out_first + (int64_t)i] = fb_grid8_code(work->multiply ? a * b : a + b, work->y_grid, work->dtype);
     }
 }
 
@@ -73,9 +47,9 @@ static FbStatus run_pair(const FbCall *call, FbError *err)
     FbBroadcast plan;
     PairWork work = {.plan = &plan, .a = call->inputs[0]->data, .b = call->inputs[3]->data, .to = call->outputs[0]->data,
                      .dtype = call->outputs[0]->dtype, .multiply = strcmp(call->node->op_type, "QLinearMul") == 0};
-    FB_TRY(read_grid(call, 1, &work.a_grid, err));
-    FB_TRY(read_grid(call, 4, &work.b_grid, err));
-    FB_TRY(read_grid(call, 6, &work.y_grid, err));
+    FB_TRY(fb_grid8_read(call, 1, &work.a_grid, err));
+    FB_TRY(fb_grid8_read(call, 4, &work.b_grid, err));
+    FB_TRY(fb_grid8_read(call, 6, &work.y_grid, err));
     fb_broadcast_plan(&out, 2, shapes, operands, &plan);
     fb_broadcast_run(call->context, &plan, pair_row, &work);
     return FB_OK;
@@ -96,7 +70,7 @@ static FbStatus decode_unary(const FbNode *node, FbArena *arena, void *params, F
     return fb_attr_float(node, "alpha", 0.01f, &p->alpha, err);
 }
 
-static FbStatus infer_unary(FbInfer *infer, FbError *err)
+FbStatus fb_qlinear_infer_unary(FbInfer *infer, FbError *err)
 {
     FB_TRY(fb_integer_check_triple(infer, 0, err));
     FB_TRY(fb_check_input_dtype(infer, 3, FB_MASK_SCALES, err));
@@ -116,14 +90,14 @@ static FbStatus run_unary(const FbCall *call, FbError *err)
 {
     const UnaryParams8 *p = call->params;
     const FbTensor *from = call->inputs[0];
-    Grid8 x_grid, y_grid;
+    FbGrid8 x_grid, y_grid;
     uint8_t table[256];
-    FB_TRY(read_grid(call, 1, &x_grid, err));
-    FB_TRY(read_grid(call, 3, &y_grid, err));
+    FB_TRY(fb_grid8_read(call, 1, &x_grid, err));
+    FB_TRY(fb_grid8_read(call, 3, &y_grid, err));
     for (int i = 0; i < 256; i++) {
-        double x = to_real((uint8_t)i, x_grid, from->dtype);
+        double x = fb_grid8_real((uint8_t)i, x_grid, from->dtype);
         double y = p->sigmoid ? 1 / (1 + exp(-x)) : x < 0 ? (double)p->alpha * x : x;
-        table[i] = to_code(y, y_grid, from->dtype);
+        table[i] = fb_grid8_code(y, y_grid, from->dtype);
     }
     apply_table(table, from->data, call->outputs[0]->data, from->bytes);
     return FB_OK;
@@ -187,11 +161,11 @@ static FbStatus run_concat(const FbCall *call, FbError *err)
 {
     const ConcatParams8 *p = call->params;
     FbTensor *to = call->outputs[0];
-    Grid8 y_grid, grid;
+    FbGrid8 y_grid, grid;
     size_t outer = 1, inner = 1, done = 0;
     int axis;
     FB_TRY(fb_axis_normalize(p->axis, to->rank, &axis, err));
-    FB_TRY(read_grid(call, 0, &y_grid, err));
+    FB_TRY(fb_grid8_read(call, 0, &y_grid, err));
     for (int d = 0; d < to->rank; d++) {
         outer *= d < axis ? (size_t)to->dims[d] : 1;
         inner *= d > axis ? (size_t)to->dims[d] : 1;
@@ -201,9 +175,9 @@ static FbStatus run_concat(const FbCall *call, FbError *err)
         const FbTensor *from = call->inputs[i];
         size_t part = (size_t)from->dims[axis] * inner;
         uint8_t table[256];
-        FB_TRY(read_grid(call, i + 1, &grid, err));
+        FB_TRY(fb_grid8_read(call, i + 1, &grid, err));
         for (int c = 0; c < 256; c++) {
-            table[c] = to_code(to_real((uint8_t)c, grid, from->dtype), y_grid, to->dtype);
+            table[c] = fb_grid8_code(fb_grid8_real((uint8_t)c, grid, from->dtype), y_grid, to->dtype);
         }
         for (size_t o = 0; o < outer; o++) {
             apply_table(table, (const uint8_t *)from->data + o * part, (uint8_t *)to->data + o * line + done, part);
@@ -227,7 +201,7 @@ static FbStatus decode_pool(const FbNode *node, FbArena *arena, void *params, Fb
 static FbStatus infer_pool(FbInfer *infer, FbError *err)
 {
     const PoolParams8 *p = infer->params;
-    FB_TRY(infer_unary(infer, err));
+    FB_TRY(fb_qlinear_infer_unary(infer, err));
     FB_TRY(fb_check_rank(infer, 0, 3, FB_RANK_MAX, err));
     FbShape *out = &infer->outputs[0].shape;
     for (int d = p->last ? 1 : 2; d < (p->last ? out->rank - 1 : out->rank); d++) {
@@ -241,9 +215,9 @@ static FbStatus run_pool(const FbCall *call, FbError *err)
     const PoolParams8 *p = call->params;
     const FbTensor *from = call->inputs[0];
     FbTensor *to = call->outputs[0];
-    Grid8 x_grid, y_grid;
-    FB_TRY(read_grid(call, 1, &x_grid, err));
-    FB_TRY(read_grid(call, 3, &y_grid, err));
+    FbGrid8 x_grid, y_grid;
+    FB_TRY(fb_grid8_read(call, 1, &x_grid, err));
+    FB_TRY(fb_grid8_read(call, 3, &y_grid, err));
     int64_t channels = from->dims[p->last ? from->rank - 1 : 1], count = fb_tensor_elements(to);
     int64_t pixels = count ? fb_tensor_elements(from) / count : 0, stride = p->last ? channels : 1;
     for (int64_t i = 0; i < count; i++) {
@@ -251,7 +225,7 @@ static FbStatus run_pool(const FbCall *call, FbError *err)
         for (int64_t k = 0; k < pixels; k++) {
             sum += fb_code_at(from, first + k * stride) - x_grid.zero;
         }
-        ((uint8_t *)to->data)[i] = to_code(x_grid.scale * (double)sum / (double)pixels, y_grid, to->dtype);
+        ((uint8_t *)to->data)[i] = fb_grid8_code(x_grid.scale * (double)sum / (double)pixels, y_grid, to->dtype);
     }
     return FB_OK;
 }
@@ -272,9 +246,9 @@ static const FbOp rows[] = {
     QLINEAR("QLinearConcat", "quantized tensors joined", 5, -1, sizeof(ConcatParams8), decode_concat, infer_concat, run_concat, axis_names),
     QLINEAR("QLinearGlobalAveragePool", "mean of every channel of a quantized tensor", 5, 5, sizeof(PoolParams8), decode_pool, infer_pool,
             run_pool, pool_names),
-    QLINEAR("QLinearLeakyRelu", "LeakyRelu of a quantized tensor", 4, 5, sizeof(UnaryParams8), decode_unary, infer_unary, run_unary, alpha_names),
+    QLINEAR("QLinearLeakyRelu", "LeakyRelu of a quantized tensor", 4, 5, sizeof(UnaryParams8), decode_unary, fb_qlinear_infer_unary, run_unary, alpha_names),
     QLINEAR("QLinearMul", "product of quantized tensors", 7, 8, 0, NULL, infer_pair, run_pair, NULL),
-    QLINEAR("QLinearSigmoid", "Sigmoid of a quantized tensor", 4, 5, sizeof(UnaryParams8), decode_unary, infer_unary, run_unary, NULL),
+    QLINEAR("QLinearSigmoid", "Sigmoid of a quantized tensor", 4, 5, sizeof(UnaryParams8), decode_unary, fb_qlinear_infer_unary, run_unary, NULL),
 };
 
 const FbOpFamily fb_ops_qlinear = {rows, sizeof rows / sizeof rows[0]};

@@ -26,7 +26,9 @@ extern const FbOpFamily fb_ops_pad;
 extern const FbOpFamily fb_ops_pool;
 extern const FbOpFamily fb_ops_pool_global;
 extern const FbOpFamily fb_ops_qlinear;
+extern const FbOpFamily fb_ops_qlinear_pool;
 extern const FbOpFamily fb_ops_quant;
+extern const FbOpFamily fb_ops_quantized_matmul;
 extern const FbOpFamily fb_ops_random;
 extern const FbOpFamily fb_ops_recurrent;
 extern const FbOpFamily fb_ops_reduce;
@@ -70,7 +72,9 @@ const FbOpFamily *const fb_op_families[] = {
     &fb_ops_pool,
     &fb_ops_pool_global,
     &fb_ops_qlinear,
+    &fb_ops_qlinear_pool,
     &fb_ops_quant,
+    &fb_ops_quantized_matmul,
     &fb_ops_random,
     &fb_ops_recurrent,
     &fb_ops_reduce,

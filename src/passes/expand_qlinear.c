@@ -196,7 +196,8 @@ static FbStatus expand_conv(Expansion *e, FbNode *node)
     FB_TRY(read_operand(e, node, 3, 4, 0, &w, &w_ok));
     FB_TRY(fb_expand_read_grid(&e->base, node, 6, 1, FB_DTYPE_NONE, &y, &y_ok));
     const FbConst *b = bias == FB_NONE ? NULL : fb_graph_constant(e->base.graph, bias);
-    if (!x_ok || x.constant || !w_ok || !w.constant || !y_ok || (bias != FB_NONE && (b == NULL || b->encoding != NULL || b->dtype != FB_DTYPE_S32 || b->shape.rank != 1))) {
+    bool b_ok = bias == FB_NONE || (b != NULL && b->encoding == NULL && b->dtype == FB_DTYPE_S32 && b->shape.rank == 1);
+    if (!x_ok || x.constant || !w_ok || !w.constant || !y_ok || !b_ok) {
         return FB_OK;
     }
     FB_TRY(bias_scales(e, &x, &w, 1, &scales, &bias_ok));
@@ -257,13 +258,14 @@ static FbStatus expand_gemm(Expansion *e, FbNode *node)
     FbNode *made = NULL;
     float *scales = NULL;
     FbId inputs[3] = {FB_NONE, FB_NONE, FB_NONE}, real = FB_NONE, c = fb_expand_input(node, 6);
-    bool a_ok, b_ok, y_ok = true, c_ok, quantized = fb_expand_input(node, 7) != FB_NONE;
+    bool a_ok, b_ok, y_ok = true, c_ok, quantized = fb_expand_input(node, 8) != FB_NONE;
     FB_TRY(read_operand(e, node, 0, 1, -1, &a, &a_ok));
     FB_TRY(read_operand(e, node, 3, 4, int_attribute(node, "transB") != 0 ? 0 : 1, &b, &b_ok));
     if (quantized) {
         FB_TRY(fb_expand_read_grid(&e->base, node, 7, 1, a.grid.code, &y, &y_ok));
     }
-    if (!a_ok || !b_ok || !y_ok || (a.constant && b.constant) || (c != FB_NONE && !gemm_bias_ok(fb_graph_constant(e->base.graph, c), b.grid.count))) {
+    if (!a_ok || !b_ok || !y_ok || (a.constant && b.constant) ||
+        (c != FB_NONE && !gemm_bias_ok(fb_graph_constant(e->base.graph, c), b.grid.count))) {
         return FB_OK;
     }
     FB_TRY(bias_scales(e, &a, &b, float_attribute(node, "alpha", 1), &scales, &c_ok));
@@ -319,7 +321,9 @@ static FbStatus expand_unary(Expansion *e, FbNode *node)
     bool x_ok, y_ok;
     FB_TRY(read_operand(e, node, 0, 1, -1, &x, &x_ok));
     FB_TRY(fb_expand_read_grid(&e->base, node, 3, 1, x_ok ? x.grid.code : FB_DTYPE_NONE, &y, &y_ok));
-    if (!x_ok || x.constant || !y_ok || int_attribute(node, "channels_last") != 0) {
+    /* With both attributes the integer operator divides by more than AveragePool does. */
+    bool odd = int_attribute(node, "ceil_mode") != 0 && int_attribute(node, "count_include_pad") != 0;
+    if (!x_ok || x.constant || !y_ok || odd || int_attribute(node, "channels_last") != 0) {
         return FB_OK;
     }
     FB_TRY(real_of(e, node, &x, &input));
