@@ -246,9 +246,11 @@ static const FbOp rows[] = {
     QLINEAR("QLinearConcat", "quantized tensors joined", 5, -1, sizeof(ConcatParams8), decode_concat, infer_concat, run_concat, axis_names),
     QLINEAR("QLinearGlobalAveragePool", "mean of every channel of a quantized tensor", 5, 5, sizeof(PoolParams8), decode_pool, infer_pool,
             run_pool, pool_names),
-    QLINEAR("QLinearLeakyRelu", "LeakyRelu of a quantized tensor", 4, 5, sizeof(UnaryParams8), decode_unary, fb_qlinear_infer_unary, run_unary, alpha_names),
+    QLINEAR("QLinearLeakyRelu", "LeakyRelu of a quantized tensor", 4, 5, sizeof(UnaryParams8), decode_unary, fb_qlinear_infer_unary,
+            run_unary, alpha_names),
     QLINEAR("QLinearMul", "product of quantized tensors", 7, 8, 0, NULL, infer_pair, run_pair, NULL),
-    QLINEAR("QLinearSigmoid", "Sigmoid of a quantized tensor", 4, 5, sizeof(UnaryParams8), decode_unary, fb_qlinear_infer_unary, run_unary, NULL),
+    QLINEAR("QLinearSigmoid", "Sigmoid of a quantized tensor", 4, 5, sizeof(UnaryParams8), decode_unary, fb_qlinear_infer_unary, run_unary,
+            NULL),
 };
 
 const FbOpFamily fb_ops_qlinear = {rows, sizeof rows / sizeof rows[0]};

@@ -134,7 +134,7 @@ static FbStatus weight_grid(const Dynamic *d, FbId codes, FbId scale, FbId zero,
     FbNode node = {.inputs = inputs, .input_count = 2};
     const FbConst *constant = fb_graph_constant(d->base.graph, codes);
     *ok = false;
-    if (constant == NULL || constant->encoding != NULL || constant->shape.rank < 2 || (zero != FB_NONE && fb_graph_constant(d->base.graph, zero) == NULL)) {
+    if (constant == NULL || constant->encoding != NULL || constant->shape.rank < 2) {
         return FB_OK;
     }
     FB_TRY(fb_expand_read_grid(&d->base, &node, 0, many, constant->dtype, grid, ok));
