@@ -14,17 +14,17 @@
 
 enum { FB_U8S8_STEP = 4 }; /* bytes of A taken together: the depth of a tap is padded to a multiple of it with zero weights */
 
-/* A packed matrix. `panels` is laid out for one kernel row: [panel][tap][ceil(depth / 4)][col_tile][4] unless the row says otherwise. */
+/* A packed matrix, for one kernel row. Its `panels` are [panel][tap][ceil(depth / 4)][col_tile][4], zero-padded. */
 typedef struct FbPackedU8S8 {
     size_t depth, taps, cols;
-    size_t panel_bytes, panel_count;
+    size_t panel_bytes, panel_count; /* a panel: col_tile columns */
     const int8_t *panels;
     const int32_t *column_sum;   /* [cols]: of the weights, for the zero point of A */
     const void *fixup;           /* kernel's own: what a row without exact pair products adds to be exact; NULL */
 } FbPackedU8S8;
 
 typedef struct FbProductU8S8 {
-    size_t rows, cols;             /* of this tile: rows <= row_tile, cols <= col_tile of the kernel row */
+    size_t rows, cols;             /* any number of rows (they are cut into tiles inside); cols <= col_tile of the kernel row */
     const FbPackedU8S8 *w;
     size_t panel;                  /* which panel of w */
     const uint8_t *const *a;       /* [taps][a_row_stride] pointers to `depth` contiguous codes, READABLE UP TO a multiple of 4 */
@@ -33,7 +33,7 @@ typedef struct FbProductU8S8 {
     const uint8_t *zero;           /* a row of the code of real zero (padding), or NULL */
     void *c;                       /* [rows][c_stride] of float or uint8_t as the epilogue stores; of int32_t when epilogue is NULL */
     size_t c_stride;               /* elements */
-    const FbIntegerEpilogue *epilogue; /* offset, scale, bias, operands at this tile's first row and column; NULL: store the sums */
+    const FbIntegerEpilogue *epilogue; /* offset, scale, bias, operands at the first row and column; NULL: store the sums */
 } FbProductU8S8;
 
 typedef struct FbProductU8S8Kernel {

@@ -88,6 +88,20 @@ static inline FbVi fb_vi_load(const int32_t *p)
 {
     return (FbVi){_mm256_loadu_si256((const __m256i *)(const void *)p), _mm256_loadu_si256((const __m256i *)(const void *)(p + 8))};
 }
+static inline FbVi fb_vi_load_n(const int32_t *p, size_t n)
+{
+    return n > 8 ? (FbVi){_mm256_loadu_si256((const __m256i *)(const void *)p), _mm256_maskload_epi32(p + 8, fb_mask_hi(n))}
+                 : (FbVi){_mm256_maskload_epi32(p, fb_mask_lo(n)), _mm256_setzero_si256()};
+}
+static inline void fb_vi_store_n(int32_t *p, FbVi a, size_t n)
+{
+    if (n > 8) {
+        _mm256_storeu_si256((__m256i *)(void *)p, a.lo);
+        _mm256_maskstore_epi32(p + 8, fb_mask_hi(n), a.hi);
+    } else {
+        _mm256_maskstore_epi32(p, fb_mask_lo(n), a.lo);
+    }
+}
 static inline FbV fb_v_round(FbV a)
 {
     return (FbV){_mm256_round_ps(a.lo, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC),

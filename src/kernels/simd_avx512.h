@@ -55,6 +55,8 @@ static inline FbVi fb_vi_sra1(FbVi a) { return _mm512_srai_epi32(a, 1); }
 static inline FbV fb_v_from_int(FbVi a) { return _mm512_cvtepi32_ps(a); }
 static inline void fb_vi_store(int32_t *p, FbVi a) { _mm512_storeu_si512(p, a); }
 static inline FbVi fb_vi_load(const int32_t *p) { return _mm512_loadu_si512(p); }
+static inline FbVi fb_vi_load_n(const int32_t *p, size_t n) { return _mm512_castps_si512(_mm512_maskz_loadu_ps(fb_mask_first(n), (const float *)(const void *)p)); }
+static inline void fb_vi_store_n(int32_t *p, FbVi a, size_t n) { _mm512_mask_storeu_ps((float *)(void *)p, fb_mask_first(n), _mm512_castsi512_ps(a)); }
 static inline FbV fb_v_round(FbV a) { return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 static inline FbVi fb_v_to_int(FbV a) { return _mm512_cvtps_epi32(a); }
 

@@ -81,6 +81,13 @@ FB_LANE_OP FbVi fb_vi_sra1(FbVi a) { FbVi r; FB_EACH((int32_t)(((uint32_t)a.x[la
 FB_LANE_OP FbV fb_v_from_int(FbVi a) { FbV r; FB_EACH((float)a.x[lane]); }
 FB_LANE_OP void fb_vi_store(int32_t *p, FbVi a) { memcpy(p, a.x, sizeof a.x); }
 FB_LANE_OP FbVi fb_vi_load(const int32_t *p) { FbVi r; memcpy(r.x, p, sizeof r.x); return r; }
+FB_LANE_OP FbVi fb_vi_load_n(const int32_t *p, size_t n) /* n in [0, 16], as fb_v_load_n */
+{
+    FbVi r = {{0}};
+    memcpy(r.x, p, n * sizeof *p);
+    return r;
+}
+FB_LANE_OP void fb_vi_store_n(int32_t *p, FbVi a, size_t n) { memcpy(p, a.x, n * sizeof *p); }
 
 static inline float fb_round_half_even_scalar(float x)
 {
