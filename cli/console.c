@@ -195,14 +195,24 @@ int cli_stopped(Cli *cli)
     return cancel ? cli_error(cli, &err) : 0;
 }
 
-int cli_open_context(Cli *cli)
+void cli_warn(Cli *cli, const char *id, const char *format, ...)
+{
+    char message[512];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(message, sizeof message, format, args);
+    va_end(args);
+    on_log(cli, FB_LOG_WARNING, id, message);
+}
+
+int cli_make_context(Cli *cli, int64_t threads, FbContext **context)
 {
     const CliOptions *options = &cli->options;
-    if (options->threads > 256) {
+    if (threads > 256) {
         return cli_usage(cli, "--threads is at most 256");
     }
     FbContextOptions wanted = {.struct_bytes = sizeof wanted,
-                               .threads = (int)options->threads,
+                               .threads = (int)threads,
                                .isa = options->isa,
                                .max_memory = options->max_memory,
                                .user = cli,
@@ -210,8 +220,13 @@ int cli_open_context(Cli *cli)
                                .progress = on_progress,
                                .cancel = &cancel};
     FbError err;
+    return fb_context_create(&wanted, context, &err) == FB_OK ? 0 : cli_error(cli, &err);
+}
+
+int cli_open_context(Cli *cli)
+{
     cli->progress_last = cli_seconds();
-    return fb_context_create(&wanted, &cli->context, &err) == FB_OK ? 0 : cli_error(cli, &err);
+    return cli_make_context(cli, cli->options.threads, &cli->context);
 }
 
 int cli_table(Cli *cli, FbTable *table, const char *title, int primary)

@@ -11,8 +11,12 @@ void cli_console_start(Cli *cli);
 /* Flushes stdout; the exit code, or 5 when the output did not arrive whole. */
 int cli_console_finish(Cli *cli, int exit_code);
 
-/* A context from the options; 0 or the exit code. */
+/* cli->context from the options; 0 or the exit code. */
 int cli_open_context(Cli *cli);
+/* Another context from the options, but for the number of threads. */
+int cli_make_context(Cli *cli, int64_t threads, FbContext **context);
+/* Counts and prints a warning, as those of the library. */
+void cli_warn(Cli *cli, const char *id, const char *format, ...) FB_PRINTF(3, 4);
 
 /* After a signal: prints that, and returns the exit code; otherwise 0. For loops outside the library. */
 int cli_stopped(Cli *cli);

@@ -6,10 +6,12 @@
 #include "fewbit/context.h"
 #include "fewbit/dataset.h"
 #include "fewbit/evaluate.h"
+#include "fewbit/hardware.h"
 #include "fewbit/model.h"
 #include "fewbit/quantize.h"
 #include "fewbit/session.h"
 #include "fewbit/status.h"
+#include "fewbit/steps.h"
 #include "fewbit/tensor.h"
 
 #endif

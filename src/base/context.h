@@ -23,6 +23,7 @@ unsigned fb_context_cpu(const FbContext *context);   /* FbCpu bits after the cap
 unsigned fb_cpu_detect(void);                        /* FbCpu bits of this machine: CPUID, XCR0 */
 bool fb_cpu_parse(const char *isa, unsigned *mask);  /* the cap's mask for a name; false: unknown name */
 const char *const *fb_cpu_names(void);               /* accepted names, NULL-terminated, weakest first */
+unsigned fb_cpu_own(size_t index);                   /* the bit that a name stands for, beside those of the sets it builds on; 0: scalar */
 
 /* Memory. Blocks are 64-byte aligned, counted, and refused with NULL when the allocator or the cap refuses. */
 void *fb_alloc(FbContext *context, size_t bytes);                        /* contents undefined; bytes 0 gives a valid pointer */

@@ -114,6 +114,11 @@ const char *const *fb_cpu_names(void)
     return cpu_names;
 }
 
+unsigned fb_cpu_own(size_t index)
+{
+    return index < CPU_ROWS ? cpu_rows[index].own : 0u;
+}
+
 const char *fb_context_isa(const FbContext *context)
 {
     const char *name = cpu_rows[0].name;

@@ -156,4 +156,4 @@ static FbStatus rows_run(const FbCall *call, FbError *err)
     return fb_check_cancel(call->context, err);
 }
 
-const FbLowering fb_codes_rows_lowering = {"rows_codes", rows_accepts, rows_prepare, NULL, rows_bind, rows_run, NULL};
+const FbLowering fb_codes_rows_lowering = {.name = "rows_codes", .accepts = rows_accepts, .prepare = rows_prepare, .bind = rows_bind, .run = rows_run};

@@ -338,4 +338,10 @@ static uint64_t conv_macs(const FbCall *call)
     return (uint64_t)b->rows * s->group * s->out_channels * s->in_channels * s->taps;
 }
 
-const FbLowering fb_conv_lowering = {"conv", conv_accepts, conv_prepare, NULL, conv_bind, conv_run_lowered, conv_macs};
+static const char *conv_kernel(const void *state)
+{
+    const ConvState *s = state;
+    return s->depthwise != NULL ? "depthwise_f32" : "product_f32";
+}
+
+const FbLowering fb_conv_lowering = {"conv", conv_accepts, conv_prepare, NULL, conv_bind, conv_run_lowered, conv_macs, conv_kernel};

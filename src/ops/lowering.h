@@ -54,6 +54,7 @@ typedef struct FbLowering {
     FbStatus (*run)(const FbCall *call, FbError *err);                           /* call->inputs: prepare's inputs (constants have dims,
                                                                                     data may be NULL), then fused operands */
     uint64_t (*macs)(const FbCall *call);                                        /* multiply-accumulates of one run */
+    const char *(*kernel)(const void *state);                                    /* which primitive of kernel_list.h serves; NULL: see name */
 } FbLowering;
 
 #endif

@@ -254,4 +254,10 @@ static uint64_t matmul_macs(const FbCall *call)
     return (uint64_t)(m->shape.batches * m->shape.m * m->shape.n * m->shape.k);
 }
 
-const FbLowering fb_matmul_lowering = {"matmul", matmul_accepts, matmul_prepare, NULL, matmul_bind, matmul_run_lowered, matmul_macs};
+static const char *matmul_kernel(const void *state)
+{
+    (void)state;
+    return "product_f32";
+}
+
+const FbLowering fb_matmul_lowering = {"matmul", matmul_accepts, matmul_prepare, NULL, matmul_bind, matmul_run_lowered, matmul_macs, matmul_kernel};

@@ -283,8 +283,14 @@ static uint64_t macs_recurrent(const FbCall *call)
     return (uint64_t)(p->directions * size.time * size.batch * size.gates * size.hidden * (size.input + size.hidden));
 }
 
+static const char *kernel_recurrent(const void *state)
+{
+    (void)state;
+    return "product_f32";
+}
+
 static const FbLowering packed_lowering = {.name = "recurrent_f32", .accepts = accepts_packed, .prepare = prepare_packed, .bind = bind_packed,
-                                           .run = run_packed, .macs = macs_recurrent};
+                                           .run = run_packed, .macs = macs_recurrent, .kernel = kernel_recurrent};
 
 static const char *const attributes[] = {"activation_alpha", "activation_beta", "activations", "clip", "direction", "hidden_size", "input_forget",
                                          "layout", "linear_before_reset", "output_sequence", NULL};

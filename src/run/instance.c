@@ -189,7 +189,9 @@ static FbStatus run_stage(FbBinding *binding, FbStage *stage, FbError *err)
 {
     FbInstance *instance = binding->instance;
     if (stage->control != NULL) {
+        double start = seconds_now();
         FbStatus status = fb_control_run(binding, stage, err);
+        stage->control_seconds = instance->profile ? seconds_now() - start : 0.0;
         return status == FB_OK ? fire_events(binding, stage, 0, err) : fb_node_error(stage->control->node, status, err);
     }
     for (size_t k = 0; k < stage->step_count; k++) {
@@ -280,43 +282,4 @@ FbStatus fb_instance_forecast(FbInstance *instance, const FbTensor *const *input
 void fb_instance_profile(FbInstance *instance, bool on)
 {
     instance->profile = on;
-}
-
-static const FbBoundStep *profiled_step(const FbInstance *instance, size_t index, size_t *count)
-{
-    size_t seen = 0;
-    const FbBoundStep *found = NULL;
-    for (const FbStage *stage = instance->last == NULL ? NULL : instance->last->stages; stage != NULL; stage = stage->next) {
-        if (index >= seen && index < seen + stage->step_count) {
-            found = &stage->steps[index - seen];
-        }
-        seen += stage->step_count;
-    }
-    *count = seen;
-    return found;
-}
-
-size_t fb_instance_profile_count(const FbInstance *instance)
-{
-    size_t count;
-    (void)profiled_step(instance, 0, &count);
-    return count;
-}
-
-FbStepProfile fb_instance_profile_at(const FbInstance *instance, size_t index)
-{
-    size_t count;
-    const FbBoundStep *bound = profiled_step(instance, index, &count);
-    if (bound == NULL) {
-        return (FbStepProfile){.name = "", .type = "", .kernel = ""};
-    }
-    const FbStep *step = bound->step;
-    FbStepProfile profile = {.name = step->name, .type = step->node != NULL ? step->node->op_type : step->kind == FB_STEP_CONVERT ? "layout" : "codes",
-                             .kernel = step->kind == FB_STEP_TABLE ? "table" : "operator",
-                             .seconds = bound->seconds};
-    if (step->kind == FB_STEP_LOWERED) {
-        profile.kernel = step->lowering->name;
-        profile.macs = step->lowering->macs != NULL ? step->lowering->macs(&bound->call) : 0;
-    }
-    return profile;
 }

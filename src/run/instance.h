@@ -51,6 +51,7 @@ typedef struct FbStage {
     FbEvent *events;
     size_t event_count;
     const FbStep *control;       /* the stage is this one step, run by nested plans */
+    double control_seconds;      /* of the last profiled run; 0: none */
     uint8_t *memory;
     uint64_t bytes;
     FbBlock *blocks;             /* outputs of control steps */

@@ -5,7 +5,7 @@
 #ifndef FB_RUN_PLAN_H
 #define FB_RUN_PLAN_H
 
-#include "fewbit/session.h"
+#include "fewbit/steps.h"
 #include "graph/model.h"
 #include "ops/lowering.h"
 #include "ops/op.h"
@@ -103,12 +103,6 @@ FbShape fb_form_physical(const FbShape *logical, bool channels_last);
 
 enum { FB_BINDINGS_MAX = 4 };
 
-typedef struct FbStepProfile { /* of one step of the last run's binding */
-    const char *name, *type, *kernel;
-    uint64_t macs;
-    double seconds; /* the shortest of its profiled runs */
-} FbStepProfile;
-
 FbStatus fb_instance_create(const FbPlan *plan, FbInstance **instance, FbError *err);
 void fb_instance_free(FbInstance *instance); /* NULL is fine */
 void fb_instance_observe(FbInstance *instance, FbObserve observe, void *user);
@@ -120,8 +114,9 @@ FbStatus fb_instance_run(FbInstance *instance, const FbTensor *const *inputs, Fb
 FbStatus fb_instance_forecast(FbInstance *instance, const FbTensor *const *inputs, uint64_t *bytes, bool *complete, FbError *err);
 /* Times per step, from now on. */
 void fb_instance_profile(FbInstance *instance, bool on);
-size_t fb_instance_profile_count(const FbInstance *instance);           /* steps of the last run */
-FbStepProfile fb_instance_profile_at(const FbInstance *instance, size_t index);
+/* steps.c: the steps of the last run; false: no such step. */
+size_t fb_instance_step_count(const FbInstance *instance);
+bool fb_instance_step(const FbInstance *instance, size_t index, FbStepInfo *info);
 
 /* The plan and the instance of a session. */
 const FbPlan *fb_session_plan(const FbSession *session);

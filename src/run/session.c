@@ -113,6 +113,21 @@ FbStatus fb_session_run(FbSession *session, const FbTensor *inputs, size_t input
     return fb_instance_run(session->instance, session->inputs, outputs, err);
 }
 
+size_t fb_session_step_count(const FbSession *session)
+{
+    return fb_instance_step_count(session->instance);
+}
+
+int fb_session_step(const FbSession *session, size_t index, FbStepInfo *info)
+{
+    return fb_instance_step(session->instance, index, info);
+}
+
+void fb_session_profile(FbSession *session, int on)
+{
+    fb_instance_profile(session->instance, on != 0);
+}
+
 const FbPlan *fb_session_plan(const FbSession *session)
 {
     return session->plan;

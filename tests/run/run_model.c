@@ -135,8 +135,8 @@ static double seconds_now(void)
 
 static void print_profile(const FbInstance *instance)
 {
-    for (size_t s = 0; s < fb_instance_profile_count(instance); s++) {
-        FbStepProfile profile = fb_instance_profile_at(instance, s);
+    FbStepInfo profile;
+    for (size_t s = 0; fb_instance_step(instance, s, &profile); s++) {
         fprintf(stderr, "%9.3f ms %7.2f GMAC/s  %-20s %-18s %s\n", 1e3 * profile.seconds,
                 profile.seconds > 0 ? 1e-9 * (double)profile.macs / profile.seconds : 0.0, profile.type, profile.kernel, profile.name);
     }

@@ -75,7 +75,7 @@ static size_t run(Case *c, bool observe_all, const FbTensor *inputs, size_t inpu
     *data = malloc(output.bytes + 1);
     assert_non_null(*data);
     memcpy(*data, output.data, output.bytes);
-    size_t steps = fb_instance_profile_count(fb_session_instance(session));
+    size_t steps = fb_instance_step_count(fb_session_instance(session));
     fb_session_free(session);
     return steps;
 }

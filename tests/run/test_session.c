@@ -55,7 +55,7 @@ static void test_known_shapes(void **state)
     assert_int_equal(y.rank, 3);
     assert_int_equal(y.dims[0], 3);
     assert_float_equal(((float *)y.data)[11], -12.0f, 0.0f);
-    assert_int_equal(fb_instance_profile_count(fb_session_instance(f.session)), 1);
+    assert_int_equal(fb_instance_step_count(fb_session_instance(f.session)), 1);
     end(&f);
 }
 

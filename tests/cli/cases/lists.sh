@@ -1,4 +1,4 @@
-# What `list` and `cpu` show. The operators are many: their count is the test of the table, not of this case.
+# What `list` shows. The operators are many: their count is the test of the table, not of this case.
 for kind in presets methods formats metrics encodings; do
     echo "== $kind"
     $FEWBIT list $kind
@@ -7,5 +7,3 @@ $FEWBIT list presets --json
 $FEWBIT list presets --format csv | head -2
 $FEWBIT list presets --format md | head -3
 $FEWBIT list operators | grep -w -c -E 'Conv|MatMul|QuantizeLinear'
-$FEWBIT cpu --isa scalar --threads 1 | grep -v -E 'processor|cores'
-$FEWBIT cpu --json
