@@ -16,11 +16,13 @@ typedef enum FbCpu {
     FB_CPU_AVX512VNNI = 1 << 3,
     FB_CPU_AVX512BF16 = 1 << 4,
     FB_CPU_AMX_INT8 = 1 << 5,
-    FB_CPU_NEON = 1 << 6
+    FB_CPU_NEON = 1 << 6,
+    FB_CPU_NEON_DOT = 1 << 7,   /* sdot, udot */
+    FB_CPU_NEON_I8MM = 1 << 8   /* usmmla, usdot */
 } FbCpu;
 
 unsigned fb_context_cpu(const FbContext *context);   /* FbCpu bits after the cap */
-unsigned fb_cpu_detect(void);                        /* FbCpu bits of this machine: CPUID, XCR0 */
+unsigned fb_cpu_detect(void);                        /* FbCpu bits of this machine: CPUID and XCR0, or the kernel's HWCAP */
 bool fb_cpu_parse(const char *isa, unsigned *mask);  /* the cap's mask for a name; false: unknown name */
 const char *const *fb_cpu_names(void);               /* accepted names, NULL-terminated, weakest first */
 unsigned fb_cpu_own(size_t index);                   /* the bit that a name stands for, beside those of the sets it builds on; 0: scalar */

@@ -1,4 +1,4 @@
-/* What this processor can run: CPUID for the instructions, XCR0 for the registers that the kernel saves. */
+/* What this processor can run. x86: CPUID for the instructions, XCR0 for the registers that the kernel saves; Arm: the kernel says it all. */
 #define _GNU_SOURCE /* syscall */
 #include <string.h>
 
@@ -8,6 +8,8 @@
 #include <cpuid.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#elif defined(__aarch64__)
+#include <sys/auxv.h>
 #endif
 
 /* Weakest first. A name allows its mask; `own` is the bit whose presence makes it the name of the set in use. */
@@ -18,6 +20,8 @@ static const struct {
     {"scalar", 0, 0},
 #if defined(__aarch64__)
     {"neon", FB_CPU_NEON, FB_CPU_NEON},
+    {"neon_dot", FB_CPU_NEON | FB_CPU_NEON_DOT, FB_CPU_NEON_DOT},
+    {"neon_i8mm", FB_CPU_NEON | FB_CPU_NEON_DOT | FB_CPU_NEON_I8MM, FB_CPU_NEON_I8MM},
 #else
     {"avx2", FB_CPU_AVX2, FB_CPU_AVX2},
     {"avxvnni", FB_CPU_AVX2 | FB_CPU_AVXVNNI, FB_CPU_AVXVNNI},
@@ -32,7 +36,7 @@ enum { CPU_ROWS = sizeof cpu_rows / sizeof cpu_rows[0] };
 static const char *const cpu_names[] = {
     "scalar",
 #if defined(__aarch64__)
-    "neon",
+    "neon", "neon_dot", "neon_i8mm",
 #else
     "avx2", "avxvnni", "avx512", "avx512vnni", "avx512bf16", "amx",
 #endif
@@ -89,7 +93,12 @@ unsigned fb_cpu_detect(void)
 #elif defined(__aarch64__)
 unsigned fb_cpu_detect(void)
 {
-    return FB_CPU_NEON; /* part of the architecture */
+    /* Bits of the Linux interface, so that older headers do: HWCAP_ASIMDDP and HWCAP2_I8MM. */
+    const unsigned long dot = 1ul << 20, i8mm = 1ul << 13;
+    unsigned cpu = FB_CPU_NEON; /* part of the architecture */
+    cpu |= getauxval(AT_HWCAP) & dot ? (unsigned)FB_CPU_NEON_DOT : 0u;
+    cpu |= getauxval(AT_HWCAP2) & i8mm ? (unsigned)FB_CPU_NEON_I8MM : 0u;
+    return cpu;
 }
 #else
 unsigned fb_cpu_detect(void)

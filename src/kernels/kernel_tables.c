@@ -3,6 +3,7 @@
 #include "kernels/codes.h"
 #include "kernels/depthwise_f32.h"
 #include "kernels/functions.h"
+#include "kernels/kernel_table.h"
 #include "kernels/norm_f32.h"
 #include "kernels/pool_f32.h"
 #include "kernels/reduce.h"
@@ -11,8 +12,8 @@
 #include "kernels/softmax_f32.h"
 
 #define FB_KERNEL_TABLE(Type, name)                                                          \
-    extern const Type name##_avx512, name##_avx2, name##_scalar;                             \
-    const Type *const name##_kernels[] = {&name##_avx512, &name##_avx2, &name##_scalar};     \
+    FB_KERNEL_EXTERN(Type, name);                                                            \
+    const Type *const name##_kernels[] = {FB_KERNEL_ROWS(name)};                             \
     const size_t name##_kernel_count = sizeof name##_kernels / sizeof *name##_kernels;       \
     static const Type *name##_first(unsigned cpu)                                            \
     {                                                                                        \

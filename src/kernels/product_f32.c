@@ -3,8 +3,10 @@
 
 #include <string.h>
 
-extern const FbProductF32Kernel fb_product_f32_avx512, fb_product_f32_avx2, fb_product_f32_scalar;
-const FbProductF32Kernel *const fb_product_f32_kernels[] = {&fb_product_f32_avx512, &fb_product_f32_avx2, &fb_product_f32_scalar};
+#include "kernels/kernel_table.h"
+
+FB_KERNEL_EXTERN(FbProductF32Kernel, fb_product_f32);
+const FbProductF32Kernel *const fb_product_f32_kernels[] = {FB_KERNEL_ROWS(fb_product_f32)};
 const size_t fb_product_f32_kernel_count = sizeof fb_product_f32_kernels / sizeof *fb_product_f32_kernels;
 
 const FbProductF32Kernel *fb_product_f32_pick(unsigned cpu)
