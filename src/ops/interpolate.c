@@ -226,12 +226,21 @@ static const char *const resize_attributes[] = {"mode", "coordinate_transformati
                                                 "cubic_coeff_a", "extrapolation_value", "exclude_outside", "antialias", "axes", NULL};
 static const char *const upsample_attributes[] = {"mode", "scales", NULL};
 
+/* The nearest element as it is; one from outside is a number of the node's own. */
+static bool resize_moves(const void *params)
+{
+    const FbResizeParams *p = params;
+    return p->rule.mode == FB_RESIZE_NEAREST && p->rule.coordinate != FB_COORDINATE_TF_CROP_AND_RESIZE;
+}
+
 static const FbOp rows[] = {
     {.name = "Resize", .domain = "", .summary = "interpolates along axes", .since = 10, .newest = FB_OPSET_NEWEST, .min_inputs = 1, .max_inputs = 4,
      .min_outputs = 1, .max_outputs = 1, .params_bytes = sizeof(FbResizeParams), .attributes = resize_attributes, .decode = decode_resize,
-     .infer = infer_resize, .scratch = fb_resize_scratch, .run = fb_resize_run, .channels_last = resize_channels_last},
+     .infer = infer_resize, .scratch = fb_resize_scratch, .run = fb_resize_run, .channels_last = resize_channels_last,
+     .flags = FB_OP_MOVES_DATA, .moves = resize_moves},
     {.name = "Upsample", .domain = "", .summary = "interpolates along axes", .since = 7, .newest = 9, .min_inputs = 1, .max_inputs = 2,
      .min_outputs = 1, .max_outputs = 1, .params_bytes = sizeof(FbResizeParams), .attributes = upsample_attributes, .decode = decode_upsample,
-     .infer = infer_resize, .scratch = fb_resize_scratch, .run = fb_resize_run, .channels_last = resize_channels_last},
+     .infer = infer_resize, .scratch = fb_resize_scratch, .run = fb_resize_run, .channels_last = resize_channels_last,
+     .flags = FB_OP_MOVES_DATA, .moves = resize_moves},
 };
 const FbOpFamily fb_ops_resize = {rows, sizeof rows / sizeof rows[0]};

@@ -53,7 +53,8 @@ typedef enum FbOpFlags {
     FB_OP_VIEW = 1 << 2,       /* output 0 is input 0's bytes with another shape (Reshape, Squeeze, Identity): no step at all */
     FB_OP_SPATIAL = 1 << 3,    /* has channels: prefers channels last (Conv, pooling); run looks at call->channels_last */
     FB_OP_RANDOM = 1 << 4,     /* never folded */
-    FB_OP_MOVES_DATA = 1 << 5, /* output elements are input 0's elements (Transpose, Slice, MaxPool): codes and parameters pass through */
+    FB_OP_MOVES_DATA = 1 << 5, /* output elements are input 0's elements (of all inputs, where any number of them is taken): codes and
+                                  parameters pass through (Transpose, Slice, MaxPool, Concat) */
     FB_OP_CONTROL = 1 << 6     /* If, Loop, Scan: the executor runs it by nested plans, there is no run */
 } FbOpFlags;
 
@@ -77,6 +78,7 @@ typedef struct FbOp {
     /* Rewrites params for channels-last tensors of this rank (Concat axis 1 -> rank - 1); false: cannot. NULL: row cannot, unless it is
      * POINTWISE or SPATIAL. */
     bool (*channels_last)(void *params, int rank);
+    bool (*moves)(const void *params); /* MOVES_DATA with these params only; NULL: always */
     const struct FbLowering *lowering; /* NULL: run is all there is */
     const struct FbLowering *integer;  /* on codes (FbPrepare.grids), for FB_MODE_INTEGER; NULL: the operator works in float */
     const char *const *attributes;     /* names that any version in [since, newest] may carry, NULL-terminated; NULL: the operator has none */

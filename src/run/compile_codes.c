@@ -27,17 +27,17 @@ bool fb_compile_same_grid(const FbCodeGrid *a, const FbCodeGrid *b)
 bool fb_compile_moves_codes(const FbCompile *compile, const FbNode *node)
 {
     const FbOp *op = compile->nodes[node->id].op;
-    if (!compile->integer || (op->flags & FB_OP_MOVES_DATA) == 0 || node->input_count < 1 || node->inputs[0] == FB_NONE) {
+    if (!compile->integer || (op->flags & FB_OP_MOVES_DATA) == 0 || node->input_count < 1 || node->inputs[0] == FB_NONE ||
+        (op->moves != NULL && !op->moves(compile->nodes[node->id].params))) {
         return false;
     }
     const FbCodeGrid *grid = compile->grids[node->inputs[0]];
     if (grid == NULL) {
         return false;
     }
-    for (uint32_t i = 1; i < node->input_count; i++) {
+    for (uint32_t i = 1; op->max_inputs < 0 && i < node->input_count; i++) {
         const FbId value = node->inputs[i];
-        const bool real = value != FB_NONE && compile->types[value].dtype == FB_DTYPE_F32;
-        if (real && (compile->grids[value] == NULL || !fb_compile_same_grid(grid, compile->grids[value]))) {
+        if (value == FB_NONE || (compile->grids[value] == NULL || !fb_compile_same_grid(grid, compile->grids[value]))) {
             return false;
         }
     }
