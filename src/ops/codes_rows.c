@@ -1,7 +1,7 @@
 /* LayerNormalization, RMSNormalization and Softmax between codes: the row is computed in float as the operator does, and read from or stored
  * as codes while it is in the cache. */
+#include "kernels/codes.h"
 #include "kernels/norm_f32.h"
-#include "kernels/round_grid.h"
 #include "kernels/softmax_f32.h"
 #include "ops/codes_rows.h"
 #include "ops/fused.h"
@@ -16,7 +16,7 @@ typedef struct RowsState {
 typedef struct RowsRun {
     const RowsState *state;
     FbRowsParams params;
-    const FbGridF32Kernel *grid;
+    const FbCodesKernel *codes;
     const FbNormF32Kernel *norm;
     const FbSoftmaxF32Kernel *softmax;
     const FbTensor *x;
@@ -130,15 +130,11 @@ static void rows_units(void *arg, size_t slot, size_t begin, size_t end)
         const float *x = s->coded ? row : (const float *)r->x->data + at;
         float *y = s->store ? row : (float *)r->y->data + at;
         if (s->coded) {
-            r->grid->dequantize_u8((const uint8_t *)r->x->data + at, row, r->count, s->from.scale, s->from.zero);
+            r->codes->dequantize((const uint8_t *)r->x->data + at, row, r->count, &s->from);
         }
         compute_row(r, x, y);
         if (s->store) {
-            uint8_t *codes = (uint8_t *)r->y->data + at;
-            r->grid->quantize_u8(row, codes, r->count, s->to.scale, s->to.zero);
-            for (size_t i = 0; (s->to.low > 0 || s->to.high < 255) && i < r->count; i++) {
-                codes[i] = (uint8_t)(codes[i] < s->to.low ? s->to.low : codes[i] > s->to.high ? s->to.high : codes[i]);
-            }
+            r->codes->quantize(row, (uint8_t *)r->y->data + at, r->count, &s->to);
         }
     }
 }
@@ -146,7 +142,7 @@ static void rows_units(void *arg, size_t slot, size_t begin, size_t end)
 static FbStatus rows_run(const FbCall *call, FbError *err)
 {
     const unsigned cpu = fb_context_cpu(call->context);
-    RowsRun r = {.state = call->state, .grid = fb_grid_f32_pick(cpu), .norm = fb_norm_f32_pick(cpu), .softmax = fb_softmax_f32_pick(cpu),
+    RowsRun r = {.state = call->state, .codes = fb_codes_pick(cpu), .norm = fb_norm_f32_pick(cpu), .softmax = fb_softmax_f32_pick(cpu),
                  .x = call->inputs[0], .y = call->outputs[0], .count = *(const size_t *)call->bound, .rows = call->scratch};
     fb_rows_params(call->node, call->params, &r.params);
     const size_t elements = (size_t)fb_tensor_elements(r.x);

@@ -202,18 +202,27 @@ FbStatus fb_compile_graph(FbContext *context, FbGraph *graph, FbCompile *parent,
     return FB_OK;
 }
 
+/* One form of quantized operators is all that integer execution compiles. */
+static FbStatus expand(FbGraph *graph, const FbKeep *keep, FbError *err)
+{
+    FB_TRY(fb_pass_expand_qlinear(graph, keep, err));
+    return fb_pass_expand_dynamic(graph, keep, err);
+}
+
 static FbStatus prepare_graph(const FbModel *model, FbGraph *graph, const FbPlanOptions *options, FbError *err)
 {
     FB_TRY(fb_pass_inline_functions(model, graph, err));
     FB_TRY(fb_compile_check(graph, 0, err));
-    if (options->mode != FB_MODE_FLOAT) {
+    if (options->mode == FB_MODE_SIMULATED) {
         return FB_OK;
     }
     FbArena *arena = fb_arena_create(graph->context);
     FbKeep keep;
     FbStatus status = arena == NULL ? fb_error_memory(graph->context, err, "a plan", 0) : keep_observed(graph, arena, options, &keep, err);
-    if (status == FB_OK) {
+    if (status == FB_OK && options->mode == FB_MODE_FLOAT) {
         status = fb_pass_remove_quant(graph, &keep, err);
+    } else if (status == FB_OK) {
+        status = expand(graph, &keep, err);
     }
     fb_arena_free(arena);
     return status;

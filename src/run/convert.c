@@ -1,6 +1,6 @@
 /* Between logical order (N, C, spatial) and channels last (N, spatial, C): a transposition of a C x S matrix per image. Between reals and
  * codes. */
-#include "kernels/round_grid.h"
+#include "kernels/codes.h"
 #include "run/instance.h"
 
 enum { FB_CONVERT_TILE = 16, FB_CONVERT_UNIT = 4096 };
@@ -62,71 +62,49 @@ void fb_convert_form(FbContext *context, const FbTensor *from, FbTensor *to, boo
     fb_parallel(context, convert_rows, &job, images * job.row_tiles, grain);
 }
 
+/* Elements [0, count) through one of the row kernels of codes. */
 typedef struct Codes {
     const FbTensor *from;
     FbTensor *to;
-    const FbCodeGrid *grid;
-    const FbGridF32Kernel *kernel;
+    const FbCodeGrid *grid; /* NULL: a table */
+    const void *table;
+    const FbCodesKernel *kernel;
     size_t count;
 } Codes;
 
-static void quantize_run(const Codes *codes, size_t first, size_t count)
+static void codes_units(void *arg, size_t slot, size_t begin, size_t end)
 {
-    const FbCodeGrid *grid = codes->grid;
-    uint8_t *to = (uint8_t *)codes->to->data + first;
-    codes->kernel->quantize_u8((const float *)codes->from->data + first, to, count, grid->scale, grid->zero);
-    for (size_t i = 0; (grid->low > 0 || grid->high < 255) && i < count; i++) {
-        to[i] = (uint8_t)(to[i] < grid->low ? grid->low : to[i] > grid->high ? grid->high : to[i]);
+    const Codes *c = arg;
+    const bool to_codes = c->to->dtype == FB_DTYPE_U8;
+    (void)slot;
+    for (size_t unit = begin; unit < end; unit++) {
+        const size_t first = unit * FB_CONVERT_UNIT, left = c->count - first, count = left < FB_CONVERT_UNIT ? left : FB_CONVERT_UNIT;
+        const uint8_t *codes = (const uint8_t *)c->from->data + first; /* unless the input is reals */
+        if (c->grid == NULL && to_codes) {
+            c->kernel->map_u8(codes, (uint8_t *)c->to->data + first, count, c->table);
+        } else if (c->grid == NULL) {
+            c->kernel->map_f32(codes, (float *)c->to->data + first, count, c->table);
+        } else if (to_codes) {
+            c->kernel->quantize((const float *)c->from->data + first, (uint8_t *)c->to->data + first, count, c->grid);
+        } else {
+            c->kernel->dequantize(codes, (float *)c->to->data + first, count, c->grid);
+        }
     }
 }
 
-static void codes_units(void *arg, size_t slot, size_t begin, size_t end)
+static void run_codes(FbContext *context, Codes *codes)
 {
-    const Codes *codes = arg;
-    (void)slot;
-    for (size_t unit = begin; unit < end; unit++) {
-        const size_t first = unit * FB_CONVERT_UNIT, left = codes->count - first;
-        const size_t count = left < FB_CONVERT_UNIT ? left : FB_CONVERT_UNIT;
-        if (codes->to->dtype == FB_DTYPE_U8) {
-            quantize_run(codes, first, count);
-        } else {
-            codes->kernel->dequantize_u8((const uint8_t *)codes->from->data + first, (float *)codes->to->data + first, count,
-                                         codes->grid->scale, codes->grid->zero);
-        }
-    }
+    codes->kernel = fb_codes_pick(fb_context_cpu(context));
+    codes->count = (size_t)fb_tensor_elements(codes->to);
+    fb_parallel(context, codes_units, codes, (codes->count + FB_CONVERT_UNIT - 1) / FB_CONVERT_UNIT, 8);
 }
 
 void fb_convert_codes(FbContext *context, const FbTensor *from, FbTensor *to, const FbCodeGrid *grid)
 {
-    Codes codes = {from, to, grid, fb_grid_f32_pick(fb_context_cpu(context)), (size_t)fb_tensor_elements(to)};
-    fb_parallel(context, codes_units, &codes, (codes.count + FB_CONVERT_UNIT - 1) / FB_CONVERT_UNIT, 8);
-}
-
-typedef struct Table {
-    const FbTensor *from;
-    FbTensor *to;
-    const void *table;
-    size_t count;
-} Table;
-
-static void table_units(void *arg, size_t slot, size_t begin, size_t end)
-{
-    const Table *t = arg;
-    (void)slot;
-    for (size_t unit = begin; unit < end; unit++) {
-        const size_t first = unit * FB_CONVERT_UNIT, left = t->count - first, count = left < FB_CONVERT_UNIT ? left : FB_CONVERT_UNIT;
-        const uint8_t *x = (const uint8_t *)t->from->data + first;
-        for (size_t i = 0; t->to->dtype == FB_DTYPE_U8 && i < count; i++) {
-            ((uint8_t *)t->to->data)[first + i] = ((const uint8_t *)t->table)[x[i]];
-        }
-        for (size_t i = 0; t->to->dtype != FB_DTYPE_U8 && i < count; i++) {
-            ((float *)t->to->data)[first + i] = ((const float *)t->table)[x[i]];
-        }
-    }
+    run_codes(context, &(Codes){.from = from, .to = to, .grid = grid});
 }
 
 void fb_convert_table(FbContext *context, const FbTensor *from, FbTensor *to, const void *table)
 {
-    Table t = {from, to, table, (size_t)fb_tensor_elements(to)};
-    fb_parallel(context, table_units, &t, (t.count + FB_CONVERT_UNIT - 1) / FB_CONVERT_UNIT, 8);
+    run_codes(context, &(Codes){.from = from, .to = to, .table = table});
 }
