@@ -86,11 +86,22 @@ static bool may_overwrite(const FbBinding *binding, const FbStage *stage, size_t
     return true;
 }
 
+/* Element by element: a place is read before it is written, by whoever writes it. */
+static bool works_in_place(const FbStep *step)
+{
+    switch (step->kind) {
+    case FB_STEP_OP: return (step->op->flags & FB_OP_INPLACE) != 0;
+    case FB_STEP_LOWERED: return step->integer && (step->op->flags & FB_OP_POINTWISE) != 0;
+    case FB_STEP_TABLE: return true;
+    default: return false;
+    }
+}
+
 static void share_in_place(FbBinding *binding, FbStage *stage)
 {
     for (size_t k = 0; k < stage->step_count; k++) {
         const FbStep *step = stage->steps[k].step;
-        if (step->kind != FB_STEP_OP || (step->op->flags & FB_OP_INPLACE) == 0 || step->outputs[0] == FB_NONE) {
+        if (!works_in_place(step) || step->outputs[0] == FB_NONE) {
             continue;
         }
         for (uint32_t i = 0; i < step->input_count; i++) {
