@@ -11,19 +11,22 @@
 #include "kernels/functions.h"
 #include "kernels/norm_f32.h"
 #include "kernels/product_block.h"
+#include "kernels/product_u8s8.h"
 #include "kernels/reduce.h"
 #include "kernels/round_grid.h"
 #include "kernels/softmax_f32.h"
 
 typedef struct Layer { const char *name; size_t rows, depth, taps, cols; } Layer;
 
-/* The products of resnet50 at 224 x 224 (rows = output pixels) and of bert_base at 128 tokens. */
+/* The products of resnet50 and mobilenetv2 at 224 x 224 (rows = output pixels) and of bert_base at 128 tokens. */
 static const Layer layers[] = {
     {"resnet50 conv1", 12544, 21, 7, 64},       {"resnet50 2 1x1", 3136, 64, 1, 64},      {"resnet50 2 3x3", 3136, 64, 9, 64},
     {"resnet50 2 1x1 out", 3136, 64, 1, 256},   {"resnet50 2 1x1 in", 3136, 256, 1, 64},  {"resnet50 3 1x1 in", 784, 512, 1, 128},
     {"resnet50 3 3x3", 784, 128, 9, 128},       {"resnet50 3 1x1 out", 784, 128, 1, 512}, {"resnet50 4 1x1 in", 196, 1024, 1, 256},
     {"resnet50 4 3x3", 196, 256, 9, 256},       {"resnet50 4 1x1 out", 196, 256, 1, 1024}, {"resnet50 5 1x1 in", 49, 2048, 1, 512},
     {"resnet50 5 3x3", 49, 512, 9, 512},        {"resnet50 5 1x1 out", 49, 512, 1, 2048}, {"resnet50 fc", 1, 2048, 1, 1000},
+    {"in the first cache", 64, 512, 1, 16},     {"mobilenetv2 expand", 3136, 24, 1, 144}, {"mobilenetv2 project", 12544, 32, 1, 16},
+    {"mobilenetv2 deep", 49, 160, 1, 960},      {"bert one token", 1, 768, 1, 3072},      {"bert four tokens", 4, 768, 1, 3072},
     {"bert projection", 128, 768, 1, 768},      {"bert up", 128, 768, 1, 3072},           {"bert down", 128, 3072, 1, 768},
 };
 
@@ -115,6 +118,115 @@ static bool bench_product(const FbProductF32Kernel *kernel, const Layer *l)
     return right;
 }
 
+/* ---- integer products: u8 codes, s8 weights of a normal distribution with sigma 36, codes out ---- */
+
+typedef struct IntegerRows { const uint8_t *a; size_t taps, depth, pitch; } IntegerRows;
+
+static void point_codes(const void *arg, size_t first, size_t count, size_t stride, const uint8_t **a)
+{
+    const IntegerRows *rows = arg;
+    for (size_t tap = 0; tap < rows->taps; tap++) {
+        for (size_t i = 0; i < count; i++) {
+            a[tap * stride + i] = rows->a + ((first + i) * rows->taps + tap) * rows->pitch;
+        }
+    }
+}
+
+static void multiply_codes(const FbProductU8S8Job *job, size_t rows, size_t cols, const FbTilingU8S8 *t, const uint8_t **pointers)
+{
+    for (size_t row = 0; row < rows; row += t->row_block) {
+        for (size_t col = 0; col < cols; col += t->col_block) {
+            fb_product_u8s8_block(job, row, rows - row < t->row_block ? rows - row : t->row_block, col, cols - col < t->col_block ? cols - col : t->col_block,
+                                  pointers);
+        }
+    }
+}
+
+/* A few codes against the written-out sum. */
+static bool codes_are_right(const FbProductU8S8Job *job, const Layer *l, const IntegerRows *rows, const int8_t *w)
+{
+    const FbIntegerEpilogue *e = job->epilogue;
+    for (size_t probe = 0; probe < 64; probe++) {
+        const size_t row = (size_t)fb_random_below(5, 1, probe, l->rows), col = (size_t)fb_random_below(5, 2, probe, l->cols);
+        int32_t sum = e->offset[col];
+        for (size_t k = 0; k < l->taps * l->depth; k++) {
+            sum += rows->a[(row * l->taps + k / l->depth) * rows->pitch + k % l->depth] * w[k * l->cols + col];
+        }
+        const float x = rintf(fmaxf((float)sum * e->scale[col], 0)) + (float)e->grid.zero;
+        if (((const uint8_t *)job->c)[row * job->c_stride + col] != (uint8_t)(x < 255 ? x : 255)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool bench_codes(FbContext *context, const FbProductU8S8Kernel *kernel, const Layer *l)
+{
+    const size_t depth = l->taps * l->depth, pitch = (l->depth + 3) / 4 * 4;
+    FbArena *arena = fb_arena_create(context);
+    uint8_t *a = fb_arena_alloc(arena, l->rows * l->taps * pitch), *c = fb_arena_alloc(arena, l->rows * l->cols);
+    int8_t *w = fb_arena_alloc(arena, depth * l->cols);
+    int32_t *offset = fb_arena_array(arena, l->cols, sizeof *offset);
+    float *scale = fb_arena_array(arena, l->cols, sizeof *scale);
+    const FbTilingU8S8 tiling = fb_product_u8s8_tiling(kernel, l->rows, l->cols, depth);
+    const uint8_t **pointers = fb_arena_array(arena, fb_product_u8s8_pointer_count(kernel, tiling.row_block, l->taps), sizeof *pointers);
+    FbPackedU8S8 packed;
+    if (!a || !c || !w || !offset || !scale || !pointers) {
+        fprintf(stderr, "out of memory\n");
+        exit(70);
+    }
+    for (size_t i = 0; i < l->rows * l->taps * pitch; i++) {
+        a[i] = (uint8_t)fb_random_below(7, 1, i, 256);
+    }
+    for (size_t i = 0; i < depth * l->cols; i++) {
+        const float x = rintf(fb_random_normal(7, 2, i) * 36);
+        w[i] = (int8_t)(x > 127 ? 127 : x < -127 ? -127 : x);
+    }
+    for (size_t i = 0; i < l->cols; i++) {
+        scale[i] = 0.01f / sqrtf((float)depth);
+    }
+    double begin = now();
+    if (kernel->pack(context, arena, w, l->cols, 1, l->taps, l->depth, l->cols, &packed, NULL) != FB_OK) {
+        exit(70);
+    }
+    const double pack = now() - begin;
+    const IntegerRows rows = {a, l->taps, l->depth, pitch};
+    const FbIntegerEpilogue epilogue = {.offset = offset, .scale = scale, .codes = true, .inverse = 1, .grid = {1, 3, 0, 255},
+                                        .real = {NULL, 1, {{FB_EPILOGUE_CLAMP, 0, INFINITY, 0, 0, NULL, NULL, 0}}}};
+    const FbProductU8S8Job job = {kernel, &packed, NULL, 0, c, l->cols, &epilogue, point_codes, &rows};
+    double best = INFINITY;
+    begin = now();
+    do {
+        const double t = now();
+        multiply_codes(&job, l->rows, l->cols, &tiling, pointers);
+        const double took = now() - t;
+        best = took < best ? took : best;
+    } while (now() - begin < seconds_per_case);
+    const bool right = codes_are_right(&job, l, &rows, w);
+    printf("| product_u8s8 | %s | %s | %zu x %zu x %zu | %.3f | %.1f GMAC/s, packed in %.2f ms | %s |\n", kernel->name, l->name, l->rows, depth, l->cols,
+           best * 1e3, 1e-9 * (double)(l->rows * depth * l->cols) / best, pack * 1e3, right ? "yes" : "NO");
+    fb_arena_free(arena);
+    return right;
+}
+
+static bool bench_integer(unsigned cpu)
+{
+    FbContext *context;
+    bool all = true;
+    if (fb_context_create(NULL, &context, NULL) != FB_OK) {
+        return false;
+    }
+    for (size_t k = 0; k < fb_product_u8s8_kernel_count; k++) {
+        for (size_t l = 0; l < sizeof layers / sizeof *layers && (fb_product_u8s8_kernels[k]->needs & ~cpu) == 0; l++) {
+            if (fb_product_u8s8_kernels[k]->needs || l % 5 == 1) {
+                all = bench_codes(context, fb_product_u8s8_kernels[k], &layers[l]) && all;
+            }
+        }
+    }
+    fb_context_free(context);
+    return all;
+}
+
 enum { ROW = 4096 };
 static float row_x[ROW], row_y[ROW], row_want[ROW];
 
@@ -187,6 +299,7 @@ int main(int argc, char **argv)
             }
         }
     }
+    all = bench_integer(cpu) && all;
     all = bench_rows(cpu) && all;
     return all ? 0 : 1;
 }

@@ -1,8 +1,14 @@
 /* The table of integer product kernels and the loops around them. */
 #include "kernels/product_u8s8.h"
 
+#if defined(__x86_64__)
+#define ARCHITECTURE_ROWS &fb_product_u8s8_avx2,
+extern const FbProductU8S8Kernel fb_product_u8s8_avx2;
+#else
+#define ARCHITECTURE_ROWS
+#endif
 extern const FbProductU8S8Kernel fb_product_u8s8_scalar;
-const FbProductU8S8Kernel *const fb_product_u8s8_kernels[] = {&fb_product_u8s8_scalar};
+const FbProductU8S8Kernel *const fb_product_u8s8_kernels[] = {ARCHITECTURE_ROWS &fb_product_u8s8_scalar};
 const size_t fb_product_u8s8_kernel_count = sizeof fb_product_u8s8_kernels / sizeof *fb_product_u8s8_kernels;
 
 enum {
