@@ -198,7 +198,8 @@ static const char *const conv_transpose_attributes[] = {"auto_pad",     "dilatio
 static const FbOp rows[] = {
     {.domain = "", .name = "Conv", .summary = "convolution", .since = 1, .newest = FB_OPSET_NEWEST, .min_inputs = 2, .max_inputs = 3,
      .min_outputs = 1, .max_outputs = 1, .params_bytes = sizeof(FbConvParams), .flags = FB_OP_SPATIAL, .decode = conv_decode,
-     .infer = conv_infer, .scratch = conv_scratch, .run = conv_run, .lowering = &fb_conv_lowering, .attributes = conv_attributes},
+     .infer = conv_infer, .scratch = conv_scratch, .run = conv_run, .lowering = &fb_conv_lowering, .integer = &fb_conv_integer_lowering,
+     .attributes = conv_attributes},
     {.domain = "", .name = "ConvTranspose", .summary = "transposed convolution", .since = 1, .newest = FB_OPSET_NEWEST, .min_inputs = 2,
      .max_inputs = 3, .min_outputs = 1, .max_outputs = 1, .params_bytes = sizeof(FbConvParams), .flags = FB_OP_SPATIAL,
      .decode = conv_transpose_decode, .infer = fb_conv_transpose_infer, .run = fb_conv_transpose_run,

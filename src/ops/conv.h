@@ -13,7 +13,7 @@ typedef struct FbConvParams {
     int64_t output_padding[FB_SPATIAL_MAX], output_shape[FB_SPATIAL_MAX];
 } FbConvParams;
 
-extern const FbLowering fb_conv_lowering;
+extern const FbLowering fb_conv_lowering, fb_conv_integer_lowering;
 FbStatus fb_conv_transpose_infer(FbInfer *infer, FbError *err);
 FbStatus fb_conv_transpose_run(const FbCall *call, FbError *err);
 

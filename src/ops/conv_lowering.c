@@ -114,30 +114,6 @@ static FbStatus conv_prepare(const FbPrepare *prepare, void **state, FbError *er
     return FB_OK;
 }
 
-/* The window with ones in front until it has three axes. */
-static void widen(FbWindow *w)
-{
-    const int missing = AXES - w->spatial;
-    int64_t *const lists[] = {w->in, w->out, w->kernel, w->stride, w->dilation, w->begin, w->end};
-    for (int list = 0; list < 7; list++) {
-        memmove(lists[list] + missing, lists[list], (size_t)w->spatial * sizeof(int64_t));
-        for (int i = 0; i < missing; i++) {
-            lists[list][i] = list < 5 ? 1 : 0;
-        }
-    }
-    w->spatial = AXES;
-}
-
-static bool is_pointwise(const FbWindow *w)
-{
-    for (int i = 0; i < AXES; i++) {
-        if (w->kernel[i] != 1 || w->stride[i] != 1 || w->begin[i] != 0 || w->end[i] != 0) {
-            return false;
-        }
-    }
-    return true;
-}
-
 static void bind_padded(ConvBound *b, const ConvState *s)
 {
     b->padded = false;
@@ -160,11 +136,11 @@ static FbStatus conv_bind(FbBind *bind, FbError *err)
         return fb_error_memory(bind->context, err, "convolution", sizeof *b);
     }
     FB_TRY(fb_window_resolve(&p->window, x->rank - 2, x->dims + 1, w->dims + 2, &b->window, err));
-    widen(&b->window);
+    fb_window_widen(&b->window, AXES);
     b->rows = (size_t)(x->dims[0] * fb_window_product(b->window.out, AXES));
     b->depth = s->in_channels;
     b->taps = s->taps;
-    b->pointwise = !s->few_channels && is_pointwise(&b->window);
+    b->pointwise = !s->few_channels && fb_window_is_pointwise(&b->window);
     if (s->few_channels) {
         bind_padded(b, s);
     }

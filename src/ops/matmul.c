@@ -250,9 +250,11 @@ static const char *const gemm_attributes[] = {"alpha", "beta", "transA", "transB
 static const FbOp rows[] = {
     {.domain = "", .name = "MatMul", .summary = "matrix product, batches broadcast", .since = 1, .newest = FB_OPSET_NEWEST, .min_inputs = 2,
      .max_inputs = 2, .min_outputs = 1, .max_outputs = 1, .params_bytes = sizeof(FbMatmulParams), .decode = matmul_decode,
-     .infer = matmul_infer, .scratch = matmul_scratch, .run = matmul_run, .lowering = &fb_matmul_lowering},
+     .infer = matmul_infer, .scratch = matmul_scratch, .run = matmul_run, .lowering = &fb_matmul_lowering,
+     .integer = &fb_matmul_integer_lowering},
     {.domain = "", .name = "Gemm", .summary = "alpha A B + beta C", .since = 7, .newest = FB_OPSET_NEWEST, .min_inputs = 2, .max_inputs = 3,
      .min_outputs = 1, .max_outputs = 1, .params_bytes = sizeof(FbMatmulParams), .decode = gemm_decode, .infer = gemm_infer,
-     .scratch = matmul_scratch, .run = matmul_run, .lowering = &fb_matmul_lowering, .attributes = gemm_attributes},
+     .scratch = matmul_scratch, .run = matmul_run, .lowering = &fb_matmul_lowering,
+     .integer = &fb_matmul_integer_lowering, .attributes = gemm_attributes},
 };
 const FbOpFamily fb_ops_matmul = {rows, sizeof rows / sizeof *rows};

@@ -25,6 +25,6 @@ FbMatmul fb_matmul_of(const FbMatmulParams *params, int a_rank, const int64_t *a
 /* Where the matrices of output matrix `index` begin. */
 void fb_matmul_offsets(const FbMatmul *matmul, int64_t index, int64_t *a, int64_t *b);
 
-extern const FbLowering fb_matmul_lowering;
+extern const FbLowering fb_matmul_lowering, fb_matmul_integer_lowering;
 
 #endif

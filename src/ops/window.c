@@ -132,3 +132,26 @@ int64_t fb_window_place(const FbWindow *w, int64_t out, int64_t tap)
     }
     return place;
 }
+
+void fb_window_widen(FbWindow *w, int axes)
+{
+    const int missing = axes - w->spatial;
+    int64_t *const lists[] = {w->in, w->out, w->kernel, w->stride, w->dilation, w->begin, w->end};
+    for (int list = 0; list < 7; list++) {
+        memmove(lists[list] + missing, lists[list], (size_t)w->spatial * sizeof(int64_t));
+        for (int i = 0; i < missing; i++) {
+            lists[list][i] = list < 5 ? 1 : 0;
+        }
+    }
+    w->spatial = axes;
+}
+
+bool fb_window_is_pointwise(const FbWindow *w)
+{
+    for (int i = 0; i < w->spatial; i++) {
+        if (w->kernel[i] != 1 || w->stride[i] != 1 || w->begin[i] != 0 || w->end[i] != 0) {
+            return false;
+        }
+    }
+    return true;
+}

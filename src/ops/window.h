@@ -40,5 +40,9 @@ static inline int64_t fb_window_product(const int64_t *dims, int count)
 }
 /* The place in the input, as an index over its spatial axes, that tap (mixed radix over kernel) of output pixel `out` looks at; -1: padding. */
 int64_t fb_window_place(const FbWindow *window, int64_t out, int64_t tap);
+/* Axes of one element in front until there are `axes`. */
+void fb_window_widen(FbWindow *window, int axes);
+/* One tap that sees each input pixel once, in order. */
+bool fb_window_is_pointwise(const FbWindow *window);
 
 #endif

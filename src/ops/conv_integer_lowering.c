@@ -1,0 +1,401 @@
+/* Conv of u8 codes with a constant encoded weight on channels-last tensors: the indirect product, the product over a padded copy when
+ * channels are few, or the depthwise kernel. Real inputs are first quantized with the range of the run where the plan asks for it. One, two
+ * and three spatial axes are all treated as three. */
+#include "kernels/depthwise_u8s8.h"
+#include "ops/conv.h"
+#include "ops/dynamic_codes.h"
+#include "ops/integer_store.h"
+
+enum { FEW_CHANNELS = 16, AXES = 3 };
+
+typedef struct ConvState {
+    const FbProductU8S8Kernel *product;
+    const FbDepthwiseU8S8Kernel *depthwise; /* NULL: the product */
+    size_t group, in_channels, out_channels, taps; /* channels per group */
+    size_t kernel_taps;      /* taps of the packed weights for one summand: with few channels a kernel row is one tap */
+    size_t summands;
+    bool few_channels;
+    bool dynamic;
+    FbPackedU8S8 *packed;    /* [group] */
+    int16_t *depthwise_weight; /* [taps][channels] */
+    uint8_t *zero;           /* a row of codes of real zero; dynamic: NULL */
+    int32_t zero_code;
+    size_t zero_bytes;
+    FbIntegerStore store;
+} ConvState;
+
+typedef struct ConvBound {
+    FbWindow window;         /* three axes */
+    bool pointwise, padded;  /* rows of x as they are; x is copied with its padding first */
+    size_t rows;
+    int64_t padded_in[AXES];
+    FbTilingU8S8 tiling;
+    size_t pixel_block;      /* depthwise */
+    size_t pointers;         /* per slot */
+    size_t dynamic_bytes, copy_bytes, zero_bytes; /* of the scratch, in this order, before the pointers */
+} ConvBound;
+
+typedef struct ConvRun {
+    const ConvState *state;
+    const ConvBound *bound;
+    const uint8_t *x;      /* or its padded copy */
+    const uint8_t *source; /* what the padded copy is made of */
+    uint8_t *copy;
+    const uint8_t *zero;
+    int zero_code;
+    void *y;
+    size_t y_bytes;        /* of an element */
+    FbIntegerEpilogue epilogue;
+    const uint8_t **pointers;
+} ConvRun;
+
+/* No depthwise kernel serves codes yet: those convolutions stay in float. */
+static const FbDepthwiseU8S8Kernel *depthwise_pick(unsigned cpu)
+{
+    (void)cpu;
+    return NULL;
+}
+
+static size_t up_to_line(size_t bytes) { return (bytes + 63) / 64 * 64; }
+
+static bool conv_accepts(const FbPrepare *prepare)
+{
+    const FbConst *weight = prepare->constants[1];
+    if (!prepare->channels_last || !weight || weight->shape.rank < 3 || weight->shape.rank > 2 + AXES) {
+        return false;
+    }
+    const FbShape *shape = &weight->shape;
+    if (shape->dims[1] == 1 && ((const FbConvParams *)prepare->params)->group == shape->dims[0] && shape->dims[0] > 1) {
+        return false;
+    }
+    const int64_t depth = shape->dims[1] * fb_window_product(shape->dims + 2, shape->rank - 2);
+    return fb_integer_weight_accepts(weight, 0, depth) && fb_integer_store_accepts(prepare);
+}
+
+static FbStatus pack_depthwise(const FbPrepare *prepare, const FbIntegerWeight *w, ConvState *s, FbError *err)
+{
+    s->depthwise_weight = fb_arena_array(prepare->arena, s->group * s->taps, sizeof *s->depthwise_weight);
+    if (!s->depthwise_weight) {
+        return fb_error_memory(prepare->context, err, "packed weights", s->group * s->taps * sizeof *s->depthwise_weight);
+    }
+    for (size_t c = 0; c < s->group; c++) {
+        for (size_t t = 0; t < s->taps; t++) {
+            s->depthwise_weight[t * s->group + c] = w->codes[c * s->taps + t];
+        }
+    }
+    return FB_OK;
+}
+
+static FbStatus pack_groups(const FbPrepare *prepare, const FbIntegerWeight *w, ConvState *s, FbError *err)
+{
+    const size_t column = s->taps * s->in_channels;
+    s->packed = fb_arena_array(prepare->arena, s->group, sizeof *s->packed);
+    if (!s->packed) {
+        return fb_error_memory(prepare->context, err, "packed weights", s->group * sizeof *s->packed);
+    }
+    for (size_t g = 0; g < s->group; g++) {
+        const FbIntegerMatrix m = {w->codes + g * s->out_channels * column, s->taps, s->in_channels, s->out_channels, 1, s->taps, column};
+        FB_TRY(fb_integer_weight_pack(prepare, s->product, &m, s->kernel_taps, w->summands, &s->packed[g], err));
+    }
+    return FB_OK;
+}
+
+static FbStatus prepare_zero(const FbPrepare *prepare, ConvState *s, FbError *err)
+{
+    s->zero_bytes = s->depthwise ? s->group : (s->in_channels + FB_U8S8_STEP - 1) / FB_U8S8_STEP * FB_U8S8_STEP;
+    if (s->dynamic) {
+        return FB_OK;
+    }
+    s->zero_code = prepare->grids[0]->zero;
+    s->zero = fb_arena_alloc(prepare->arena, s->zero_bytes);
+    if (!s->zero) {
+        return fb_error_memory(prepare->context, err, "a row of padding", s->zero_bytes);
+    }
+    memset(s->zero, s->zero_code, s->zero_bytes);
+    return FB_OK;
+}
+
+static FbStatus conv_prepare(const FbPrepare *prepare, void **state, FbError *err)
+{
+    const FbConvParams *p = prepare->params;
+    const FbShape *shape = &prepare->constants[1]->shape;
+    ConvState *s = fb_arena_alloc(prepare->arena, sizeof *s);
+    if (!s) {
+        return fb_error_memory(prepare->context, err, "convolution", sizeof *s);
+    }
+    const unsigned cpu = fb_context_cpu(prepare->context);
+    s->product = fb_product_u8s8_pick(cpu);
+    s->dynamic = !prepare->grids || !prepare->grids[0];
+    s->group = (size_t)p->group;
+    s->in_channels = (size_t)shape->dims[1];
+    s->out_channels = (size_t)(shape->dims[0] / p->group);
+    s->taps = (size_t)fb_window_product(shape->dims + 2, shape->rank - 2);
+    s->depthwise = s->group > 1 && s->in_channels == 1 && s->out_channels == 1 ? depthwise_pick(cpu) : NULL;
+    const bool dense_row = p->window.dilation_count == 0 || p->window.dilation[p->window.dilation_count - 1] == 1;
+    const size_t row_taps = (size_t)shape->dims[shape->rank - 1];
+    s->few_channels = s->group == 1 && s->in_channels < FEW_CHANNELS && row_taps > 1 && dense_row;
+    s->kernel_taps = s->few_channels ? s->taps / row_taps : s->taps;
+    FB_TRY(prepare_zero(prepare, s, err));
+    FbIntegerWeight weight;
+    FB_TRY(fb_integer_weight_read(prepare, 0, &weight, err));
+    s->summands = weight.summands;
+    FbStatus status = s->depthwise ? pack_depthwise(prepare, &weight, s, err) : pack_groups(prepare, &weight, s, err);
+    if (status == FB_OK) {
+        status = fb_integer_store_prepare(prepare, &weight, 1, 1, &s->store, err);
+    }
+    fb_integer_weight_free(prepare->context, &weight);
+    *state = s;
+    return status;
+}
+
+static void bind_padded(ConvBound *b, const ConvState *s, size_t images)
+{
+    b->padded = false;
+    for (int i = 0; i < AXES; i++) {
+        b->padded_in[i] = b->window.in[i] + b->window.begin[i] + b->window.end[i];
+        b->padded = b->padded || b->padded_in[i] != b->window.in[i];
+    }
+    if (b->padded) {
+        b->copy_bytes = up_to_line(images * (size_t)fb_window_product(b->padded_in, AXES) * s->in_channels + FB_U8S8_STEP);
+    }
+}
+
+static FbStatus conv_bind(FbBind *bind, FbError *err)
+{
+    const FbConvParams *p = bind->params;
+    const ConvState *s = bind->state;
+    const FbTensor *x = bind->call->inputs[0], *w = bind->call->inputs[1];
+    ConvBound *b = fb_arena_alloc(bind->arena, sizeof *b);
+    if (!b) {
+        return fb_error_memory(bind->context, err, "convolution", sizeof *b);
+    }
+    FB_TRY(fb_window_resolve(&p->window, x->rank - 2, x->dims + 1, w->dims + 2, &b->window, err));
+    fb_window_widen(&b->window, AXES);
+    b->rows = (size_t)(x->dims[0] * fb_window_product(b->window.out, AXES));
+    b->pointwise = !s->few_channels && s->summands == 1 && fb_window_is_pointwise(&b->window);
+    if (s->few_channels) {
+        bind_padded(b, s, (size_t)x->dims[0]);
+    }
+    if (s->dynamic) {
+        b->dynamic_bytes = fb_dynamic_codes_bytes((size_t)fb_tensor_elements(x), s->store.columns);
+        b->zero_bytes = up_to_line(s->zero_bytes);
+    }
+    if (s->depthwise) {
+        const size_t fit = ((size_t)1 << 18) / (s->group * s->taps) / 4 * 4; /* multiply-adds of a unit */
+        b->pixel_block = fit < 8 ? 8 : fit > 512 ? 512 : fit;
+        b->pointers = b->pixel_block * s->taps;
+    } else {
+        b->tiling = fb_product_u8s8_tiling(s->product, b->rows, s->out_channels, s->taps * s->summands * s->in_channels);
+        b->pointers = fb_product_u8s8_pointer_count(s->product, b->tiling.row_block, s->kernel_taps * s->summands);
+    }
+    bind->scratch_bytes = b->dynamic_bytes + b->copy_bytes + b->zero_bytes +
+                          (size_t)fb_context_threads(bind->context) * b->pointers * sizeof(const uint8_t *);
+    bind->bound = b;
+    return FB_OK;
+}
+
+/* What one tap of a kernel row sees from `count` pixels of an output row, the first of them looking at input column `column`. */
+static void point_row(const uint8_t *line, int64_t column, int64_t stride, int64_t width, ptrdiff_t channels, const uint8_t *zero, size_t count,
+                      size_t pixel_stride, const uint8_t **to)
+{
+    size_t i = 0;
+    for (; i < count && column < 0; i++, column += stride) {
+        to[i * pixel_stride] = zero;
+    }
+    for (; i < count && column < width; i++, column += stride) {
+        to[i * pixel_stride] = line + column * channels;
+    }
+    for (; i < count; i++) {
+        to[i * pixel_stride] = zero;
+    }
+}
+
+/* Pointers of the output pixels [first, first + count) to what each tap sees; to[pixel * pixel_stride + tap * tap_stride]. */
+static void point_taps(const ConvRun *r, size_t first, size_t count, size_t pixel_stride, size_t tap_stride, const uint8_t **to)
+{
+    const FbWindow *w = &r->bound->window;
+    const ptrdiff_t channels = (ptrdiff_t)(r->state->group * r->state->in_channels);
+    const int64_t *in = w->in, *out = w->out;
+    for (size_t run; count > 0; first += run, count -= run, to += run * pixel_stride) {
+        const int64_t pixel = (int64_t)first;
+        const int64_t column = pixel % out[2], row = pixel / out[2] % out[1], plane = pixel / (out[2] * out[1]) % out[0];
+        const int64_t image = pixel / (out[2] * out[1] * out[0]);
+        const uint8_t **at = to;
+        run = count < (size_t)(out[2] - column) ? count : (size_t)(out[2] - column);
+        for (int64_t kd = 0; kd < w->kernel[0]; kd++) {
+            const int64_t d = plane * w->stride[0] - w->begin[0] + kd * w->dilation[0];
+            for (int64_t kh = 0; kh < w->kernel[1]; kh++) {
+                const int64_t h = row * w->stride[1] - w->begin[1] + kh * w->dilation[1];
+                const bool inside = d >= 0 && d < in[0] && h >= 0 && h < in[1];
+                const uint8_t *line = inside ? r->x + ((image * in[0] + d) * in[1] + h) * in[2] * channels : NULL;
+                for (int64_t kw = 0; kw < w->kernel[2]; kw++, at += tap_stride) {
+                    const int64_t c = column * w->stride[2] - w->begin[2] + kw * w->dilation[2];
+                    point_row(line, c, w->stride[2], inside ? in[2] : INT64_MIN, channels, r->zero, run, pixel_stride, at);
+                }
+            }
+        }
+    }
+}
+
+/* Pointers into the padded copy: one run per kernel row. */
+static void point_runs(const ConvRun *r, size_t first, size_t count, size_t stride, const uint8_t **to)
+{
+    const FbWindow *w = &r->bound->window;
+    const int64_t *in = r->bound->padded_in, *out = w->out;
+    const ptrdiff_t channels = (ptrdiff_t)r->state->in_channels;
+    for (size_t run; count > 0; first += run, count -= run, to += run) {
+        const int64_t pixel = (int64_t)first;
+        const int64_t column = pixel % out[2], row = pixel / out[2] % out[1], plane = pixel / (out[2] * out[1]) % out[0];
+        const int64_t image = pixel / (out[2] * out[1] * out[0]);
+        const uint8_t **at = to;
+        run = count < (size_t)(out[2] - column) ? count : (size_t)(out[2] - column);
+        for (int64_t kd = 0; kd < w->kernel[0]; kd++) {
+            for (int64_t kh = 0; kh < w->kernel[1]; kh++, at += stride) {
+                const int64_t d = plane * w->stride[0] + kd * w->dilation[0], h = row * w->stride[1] + kh * w->dilation[1];
+                const uint8_t *line = r->x + ((image * in[0] + d) * in[1] + h) * in[2] * channels;
+                point_row(line, column * w->stride[2], w->stride[2], INT64_MAX, channels, NULL, run, 1, at);
+            }
+        }
+    }
+}
+
+static void point(const void *arg, size_t first, size_t count, size_t stride, const uint8_t **a)
+{
+    const ConvRun *r = arg;
+    const ConvState *s = r->state;
+    if (r->bound->pointwise) {
+        const size_t channels = s->group * s->in_channels;
+        for (size_t i = 0; i < count; i++) {
+            a[i] = r->x + (first + i) * channels;
+        }
+        return;
+    }
+    if (s->few_channels) {
+        point_runs(r, first, count, stride, a);
+    } else {
+        point_taps(r, first, count, 1, stride, a);
+    }
+    for (size_t t = s->kernel_taps; t < s->kernel_taps * s->summands; t++) {
+        memcpy(a + t * stride, a + (t - s->kernel_taps) * stride, count * sizeof *a);
+    }
+}
+
+static void product_units(void *arg, size_t slot, size_t begin, size_t end)
+{
+    const ConvRun *r = arg;
+    const ConvState *s = r->state;
+    const ConvBound *b = r->bound;
+    const FbTilingU8S8 *t = &b->tiling;
+    for (size_t unit = begin; unit < end; unit++) {
+        const size_t group = unit / (t->row_blocks * t->col_blocks), block = unit % (t->row_blocks * t->col_blocks);
+        const size_t row = block / t->col_blocks * t->row_block, col = block % t->col_blocks * t->col_block;
+        FbIntegerEpilogue epilogue;
+        fb_integer_epilogue_shift(&r->epilogue, 0, group * s->out_channels, &epilogue);
+        const FbProductU8S8Job job = {s->product, &s->packed[group], r->zero, (ptrdiff_t)(group * s->in_channels),
+                                      (char *)r->y + group * s->out_channels * r->y_bytes, s->group * s->out_channels, &epilogue, point, r};
+        const size_t rows = b->rows - row < t->row_block ? b->rows - row : t->row_block;
+        const size_t cols = s->out_channels - col < t->col_block ? s->out_channels - col : t->col_block;
+        fb_product_u8s8_block(&job, row, rows, col, cols, r->pointers + slot * b->pointers);
+    }
+}
+
+static void depthwise_units(void *arg, size_t slot, size_t begin, size_t end)
+{
+    const ConvRun *r = arg;
+    const ConvState *s = r->state;
+    const uint8_t **pointers = r->pointers + slot * r->bound->pointers;
+    for (size_t unit = begin; unit < end; unit++) {
+        const size_t first = unit * r->bound->pixel_block, left = r->bound->rows - first;
+        FbDepthwiseU8S8 d = {left < r->bound->pixel_block ? left : r->bound->pixel_block, s->group, s->taps, pointers, s->depthwise_weight,
+                             (char *)r->y + first * s->group * r->y_bytes, s->group, NULL};
+        FbIntegerEpilogue epilogue;
+        fb_integer_epilogue_shift(&r->epilogue, first, 0, &epilogue);
+        d.epilogue = &epilogue;
+        point_taps(r, first, d.pixels, s->taps, 1, pointers);
+        s->depthwise->run(&d);
+    }
+}
+
+/* Unit: one row of the padded copy. */
+static void pad_rows(void *arg, size_t slot, size_t begin, size_t end)
+{
+    const ConvRun *r = arg;
+    const FbWindow *w = &r->bound->window;
+    const int64_t *in = r->bound->padded_in;
+    const size_t channels = r->state->in_channels, width = (size_t)in[2] * channels;
+    (void)slot;
+    for (size_t unit = begin; unit < end; unit++) {
+        const int64_t h = (int64_t)unit % in[1] - w->begin[1], d = (int64_t)unit / in[1] % in[0] - w->begin[0];
+        const int64_t image = (int64_t)unit / (in[1] * in[0]);
+        uint8_t *to = r->copy + unit * width;
+        if (h < 0 || h >= w->in[1] || d < 0 || d >= w->in[0]) {
+            memset(to, r->zero_code, width);
+            continue;
+        }
+        const size_t before = (size_t)w->begin[2] * channels, middle = (size_t)w->in[2] * channels;
+        memset(to, r->zero_code, before);
+        memcpy(to + before, r->source + (size_t)((image * w->in[0] + d) * w->in[1] + h) * middle, middle);
+        memset(to + before + middle, r->zero_code, width - before - middle);
+    }
+}
+
+/* The codes, their padding, offsets and scales of this run, in the scratch where they are not constant. */
+static void begin_run(const FbCall *call, ConvRun *r)
+{
+    const ConvState *s = r->state;
+    const ConvBound *b = r->bound;
+    const FbTensor *x = call->inputs[0];
+    char *scratch = call->scratch;
+    FbDynamicCodes dynamic = {.codes = x->data, .zero = s->zero_code};
+    r->zero = s->zero;
+    if (s->dynamic) {
+        uint8_t *zero = (uint8_t *)scratch + b->dynamic_bytes + b->copy_bytes;
+        fb_dynamic_codes_run(call->context, &s->store, x->data, (size_t)fb_tensor_elements(x), scratch, &dynamic);
+        memset(zero, dynamic.zero, s->zero_bytes);
+        r->zero = zero;
+    }
+    r->x = r->source = dynamic.codes;
+    r->zero_code = dynamic.zero;
+    if (b->padded) {
+        r->copy = (uint8_t *)scratch + b->dynamic_bytes;
+        fb_parallel(call->context, pad_rows, r, (size_t)(x->dims[0] * b->padded_in[0] * b->padded_in[1]), 64);
+        r->x = r->copy;
+    }
+    r->pointers = (const uint8_t **)(void *)(scratch + b->dynamic_bytes + b->copy_bytes + b->zero_bytes);
+    fb_integer_store_epilogue(&s->store, call, dynamic.offset, dynamic.scales, &r->epilogue);
+}
+
+static FbStatus conv_run_lowered(const FbCall *call, FbError *err)
+{
+    const ConvState *s = call->state;
+    const ConvBound *b = call->bound;
+    ConvRun r = {.state = s, .bound = b, .y = call->outputs[0]->data, .y_bytes = s->store.codes ? 1 : sizeof(float)};
+    if (b->rows == 0) {
+        return FB_OK;
+    }
+    begin_run(call, &r);
+    if (s->depthwise) {
+        fb_parallel(call->context, depthwise_units, &r, (b->rows + b->pixel_block - 1) / b->pixel_block, 1);
+    } else {
+        const size_t units = s->group * b->tiling.row_blocks * b->tiling.col_blocks;
+        const size_t macs = b->rows * s->out_channels * s->in_channels * s->taps / (b->tiling.row_blocks * b->tiling.col_blocks);
+        fb_parallel(call->context, product_units, &r, units, macs < ((size_t)1 << 19) ? ((size_t)1 << 19) / (macs + 1) + 1 : 1);
+    }
+    return fb_check_cancel(call->context, err);
+}
+
+static uint64_t conv_macs(const FbCall *call)
+{
+    const ConvState *s = call->state;
+    const ConvBound *b = call->bound;
+    return (uint64_t)b->rows * s->group * s->out_channels * s->in_channels * s->taps;
+}
+
+static const char *conv_kernel(const void *state)
+{
+    const ConvState *s = state;
+    return s->depthwise ? "depthwise_u8s8" : "product_u8s8";
+}
+
+const FbLowering fb_conv_integer_lowering = {"conv_u8s8",      conv_accepts, conv_prepare, NULL, conv_bind,
+                                             conv_run_lowered, conv_macs,    conv_kernel};
