@@ -74,6 +74,7 @@ static void make_weight(Maker *m, const char *name, int rank, const int64_t *dim
     fb_graph_set_attribute_int(m->graph, node, "axis", 0, NULL);
 }
 
+/* The scale is an odd one: with a round one, sums of a 1 x 1 kernel lie exactly between two codes, and either is right. */
 static void make_conv(Maker *m)
 {
     const int64_t kind = (int64_t)pick(m, 4), kernel = pick(m, 2) == 0 ? 1 : 3, group = kind == 0 ? CHANNELS : kind == 1 ? 3 : 1;
@@ -81,7 +82,7 @@ static void make_conv(Maker *m)
     memcpy(from, m->last, sizeof from);
     name_next(m);
     snprintf(weight, sizeof weight, "w_%s", m->last);
-    make_weight(m, weight, 4, DIMS(CHANNELS, CHANNELS / group, kernel, kernel), 0.02f / (float)kernel / sqrtf((float)CHANNELS / (float)group));
+    make_weight(m, weight, 4, DIMS(CHANNELS, CHANNELS / group, kernel, kernel), 0.021731f / (float)kernel / sqrtf((float)CHANNELS / (float)group));
     snprintf(ports, sizeof ports, "%s,%s", from, weight);
     FbId node = build_node(m->graph, "Conv", 11, ports, m->last);
     fb_graph_set_attribute_ints(m->graph, node, "pads", DIMS(kernel / 2, kernel / 2, kernel / 2, kernel / 2), 4, NULL);
