@@ -38,6 +38,11 @@ void fb_dynamic_range(FbContext *context, const float *x, size_t count, float *s
         low = ranges[i].low < low ? ranges[i].low : low;
         high = ranges[i].high > high ? ranges[i].high : high;
     }
+    fb_dynamic_grid(low, high, scale, zero);
+}
+
+void fb_dynamic_grid(float low, float high, float *scale, uint8_t *zero)
+{
     float width = high - low;
     *scale = width > 0 ? (isinf(width) ? high / 255 - low / 255 : width / 255) : 1.0f;
     if (*scale == 0) { /* a range below the smallest step */

@@ -73,7 +73,7 @@ static FbStatus decode_activations(const FbNode *node, FbRecurrentParams *p, int
     return FB_OK;
 }
 
-static FbStatus decode_recurrent(const FbNode *node, FbArena *arena, void *params, FbError *err)
+FbStatus fb_recurrent_decode(const FbNode *node, FbArena *arena, void *params, FbError *err)
 {
     (void)arena;
     FbRecurrentParams *p = params;
@@ -125,15 +125,12 @@ static FbStatus check_shape(const FbInfer *infer, int i, int rank, int64_t d0, i
     return FB_OK;
 }
 
-static FbStatus check_inputs(FbInfer *infer, const FbRecurrentParams *p, int64_t batch, int64_t input, FbError *err)
+static FbStatus check_inputs(FbInfer *infer, const FbRecurrentParams *p, int64_t batch, int64_t input, bool exchanged, FbError *err)
 {
     int64_t d = p->directions, n = p->hidden, width = p->gates * n;
     int64_t s0 = p->batch_first ? batch : d, s1 = p->batch_first ? d : batch;
-    for (int i = 0; i < infer->input_count; i++) {
-        FB_TRY(fb_check_input_dtype(infer, i, FB_MASK(i == 4 ? FB_DTYPE_S32 : FB_DTYPE_F32), err));
-    }
-    FB_TRY(check_shape(infer, 1, 3, d, width, input, err));
-    FB_TRY(check_shape(infer, 2, 3, d, width, n, err));
+    FB_TRY(check_shape(infer, 1, 3, d, exchanged ? input : width, exchanged ? width : input, err));
+    FB_TRY(check_shape(infer, 2, 3, d, exchanged ? n : width, exchanged ? width : n, err));
     FB_TRY(check_shape(infer, 3, 2, d, 2 * width, 0, err));
     FB_TRY(check_shape(infer, 4, 1, batch, 0, 0, err));
     FB_TRY(check_shape(infer, 5, 3, s0, s1, n, err));
@@ -141,7 +138,7 @@ static FbStatus check_inputs(FbInfer *infer, const FbRecurrentParams *p, int64_t
     return check_shape(infer, 7, 2, d, 3 * n, 0, err);
 }
 
-static FbStatus infer_recurrent(FbInfer *infer, FbError *err)
+FbStatus fb_recurrent_infer(FbInfer *infer, bool exchanged, FbError *err)
 {
     const FbRecurrentParams *p = infer->params;
     const FbShape *x = &infer->inputs[0].shape;
@@ -152,7 +149,7 @@ static FbStatus infer_recurrent(FbInfer *infer, FbError *err)
         batch = x->dims[p->batch_first ? 0 : 1];
         input = x->dims[2];
     }
-    FB_TRY(check_inputs(infer, p, batch, input, err));
+    FB_TRY(check_inputs(infer, p, batch, input, exchanged, err));
     const FbShape sums = {.rank = 4, .dims = {time, batch, p->gates, p->hidden}}; /* working memory, also of an input without columns */
     FB_TRY(fb_check_size(infer, &sums, FB_DTYPE_C128, err));
     for (int i = 0; i < infer->output_count; i++) {
@@ -165,6 +162,14 @@ static FbStatus infer_recurrent(FbInfer *infer, FbError *err)
     return FB_OK;
 }
 
+static FbStatus infer_recurrent(FbInfer *infer, FbError *err)
+{
+    for (int i = 0; i < infer->input_count; i++) {
+        FB_TRY(fb_check_input_dtype(infer, i, FB_MASK(i == 4 ? FB_DTYPE_S32 : FB_DTYPE_F32), err));
+    }
+    return fb_recurrent_infer(infer, false, err);
+}
+
 /* ---- run with weights that are computed by the graph ---- */
 
 static size_t scratch_recurrent(const FbCall *call)
@@ -172,7 +177,7 @@ static size_t scratch_recurrent(const FbCall *call)
     const FbRecurrentParams *p = call->params;
     const FbProductF32Kernel *kernel = fb_product_f32_pick(fb_context_cpu(call->context));
     size_t packed = fb_recurrent_packed_count(kernel, p, call->inputs[0]->dims[2]);
-    return ((size_t)p->directions * packed + fb_recurrent_work_count(kernel, p, call->inputs[0])) * sizeof(float);
+    return ((size_t)p->directions * packed + fb_recurrent_work_count(&(FbRecurrentProducts){.kernel = kernel}, p, call->inputs[0])) * sizeof(float);
 }
 
 static FbRecurrentWeights pack_direction(const FbProductF32Kernel *kernel, const FbRecurrentParams *p, int64_t input, const FbTensor *w,
@@ -193,7 +198,7 @@ static FbStatus run_recurrent(const FbCall *call, FbError *err)
         weights[d] = pack_direction(kernel, p, input, call->inputs[1], call->inputs[2], d, work);
         work += fb_recurrent_packed_count(kernel, p, input);
     }
-    return fb_recurrent_run(call, kernel, weights, work, err);
+    return fb_recurrent_run(call, &(FbRecurrentProducts){kernel, weights, NULL}, work, err);
 }
 
 /* ---- run with constant weights ---- */
@@ -212,8 +217,7 @@ static bool accepts_packed(const FbPrepare *prepare)
     return w && r && w->dtype == FB_DTYPE_F32 && r->dtype == FB_DTYPE_F32 && prepare->fused_count == 0 && w->shape.rank == 3 && r->shape.rank == 3;
 }
 
-/* A constant operand's data is the plan's business: at run time only its dims are there. */
-static FbStatus keep_constant(const FbPrepare *prepare, int i, FbTensor *kept, FbError *err)
+FbStatus fb_recurrent_keep(const FbPrepare *prepare, int i, FbTensor *kept, FbError *err)
 {
     FbTensor loaded = {0};
     FB_TRY(fb_const_load(prepare->context, prepare->constants[i], &loaded, err));
@@ -247,7 +251,7 @@ static FbStatus prepare_packed(const FbPrepare *prepare, void **state, FbError *
         packed->weights[d] = pack_direction(kernel, p, input, &w, &r, d, panels + (size_t)d * count);
     }
     for (int i = 3; status == FB_OK && i < prepare->input_count && i < INPUTS; i++) {
-        status = prepare->constants[i] ? keep_constant(prepare, i, &packed->constants[i], err) : FB_OK;
+        status = prepare->constants[i] ? fb_recurrent_keep(prepare, i, &packed->constants[i], err) : FB_OK;
     }
     packed->kernel = kernel;
     fb_free(context, w.data);
@@ -260,7 +264,8 @@ static FbStatus bind_packed(FbBind *bind, FbError *err)
 {
     (void)err;
     const PackedState *state = bind->state;
-    bind->scratch_bytes = fb_recurrent_work_count(state->kernel, bind->params, bind->call->inputs[0]) * sizeof(float);
+    const FbRecurrentProducts products = {state->kernel, state->weights, NULL};
+    bind->scratch_bytes = fb_recurrent_work_count(&products, bind->params, bind->call->inputs[0]) * sizeof(float);
     return FB_OK;
 }
 
@@ -273,10 +278,10 @@ static FbStatus run_packed(const FbCall *call, FbError *err)
         inputs[i] = state->constants[i].data ? &state->constants[i] : call->inputs[i];
     }
     full.inputs = inputs;
-    return fb_recurrent_run(&full, state->kernel, state->weights, call->scratch, err);
+    return fb_recurrent_run(&full, &(FbRecurrentProducts){state->kernel, state->weights, NULL}, call->scratch, err);
 }
 
-static uint64_t macs_recurrent(const FbCall *call)
+uint64_t fb_recurrent_macs(const FbCall *call)
 {
     const FbRecurrentParams *p = call->params;
     FbRecurrentSizes size = fb_recurrent_sizes(p, call->inputs[0]);
@@ -290,20 +295,20 @@ static const char *kernel_recurrent(const void *state)
 }
 
 static const FbLowering packed_lowering = {.name = "recurrent_f32", .accepts = accepts_packed, .prepare = prepare_packed, .bind = bind_packed,
-                                           .run = run_packed, .macs = macs_recurrent, .kernel = kernel_recurrent};
+                                           .run = run_packed, .macs = fb_recurrent_macs, .kernel = kernel_recurrent};
 
 static const char *const attributes[] = {"activation_alpha", "activation_beta", "activations", "clip", "direction", "hidden_size", "input_forget",
                                          "layout", "linear_before_reset", "output_sequence", NULL};
 
 static const FbOp rows[] = {
     {.name = "RNN", .domain = "", .summary = "a simple recurrent layer", .since = 7, .newest = FB_OPSET_NEWEST, .min_inputs = 3, .max_inputs = 6,
-     .min_outputs = 0, .max_outputs = 2, .params_bytes = sizeof(FbRecurrentParams), .attributes = attributes, .decode = decode_recurrent,
+     .min_outputs = 0, .max_outputs = 2, .params_bytes = sizeof(FbRecurrentParams), .attributes = attributes, .decode = fb_recurrent_decode,
      .infer = infer_recurrent, .scratch = scratch_recurrent, .run = run_recurrent, .lowering = &packed_lowering},
     {.name = "GRU", .domain = "", .summary = "a gated recurrent layer", .since = 7, .newest = FB_OPSET_NEWEST, .min_inputs = 3, .max_inputs = 6,
-     .min_outputs = 0, .max_outputs = 2, .params_bytes = sizeof(FbRecurrentParams), .attributes = attributes, .decode = decode_recurrent,
+     .min_outputs = 0, .max_outputs = 2, .params_bytes = sizeof(FbRecurrentParams), .attributes = attributes, .decode = fb_recurrent_decode,
      .infer = infer_recurrent, .scratch = scratch_recurrent, .run = run_recurrent, .lowering = &packed_lowering},
     {.name = "LSTM", .domain = "", .summary = "a long short-term memory layer", .since = 7, .newest = FB_OPSET_NEWEST, .min_inputs = 3,
      .max_inputs = 8, .min_outputs = 0, .max_outputs = 3, .params_bytes = sizeof(FbRecurrentParams), .attributes = attributes,
-     .decode = decode_recurrent, .infer = infer_recurrent, .scratch = scratch_recurrent, .run = run_recurrent, .lowering = &packed_lowering},
+     .decode = fb_recurrent_decode, .infer = infer_recurrent, .scratch = scratch_recurrent, .run = run_recurrent, .lowering = &packed_lowering},
 };
 const FbOpFamily fb_ops_recurrent = {rows, sizeof rows / sizeof rows[0]};

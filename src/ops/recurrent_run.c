@@ -3,9 +3,10 @@
 #include <string.h>
 
 #include "ops/check.h"
+#include "ops/dynamic_range.h"
 #include "ops/recurrent.h"
 
-enum { ROUND = 16, ROW_TILE_MAX = 64 }; /* floats that regions of memory are rounded to; rows of a block */
+enum { ROUND = 16, ROW_TILE_MAX = 64, PLAIN_TILE = 4 }; /* floats that regions of memory are rounded to; rows of a block */
 
 static size_t rounded(size_t count) { return (count + ROUND - 1) / ROUND * ROUND; }
 
@@ -65,29 +66,42 @@ typedef struct Job {
     const FbRecurrentParams *params;
     const FbProductF32Kernel *kernel;
     const FbRecurrentWeights *weights;
+    const FbRecurrentCodes *codes; /* NULL: products of floats */
+    uint8_t *x_codes;           /* [time * batch, stride] */
+    FbCodedRow x_grid;
     FbRecurrentSizes size;
     size_t tile;                /* sequences of a block */
     size_t blocks, row_blocks;  /* per direction: of sequences; of (time, batch) rows */
     float *sums[2];             /* x * W: [time * batch in memory order, gates * hidden] */
     float *bias[2];             /* or NULL */
-    float *states;              /* per block: gate, h, c, spare */
+    float *states;              /* per block: gate, h, c, spare; of codes also sums and codes of h */
     size_t state_count;
     FbUnaryTable functions;
 } Job;
 
-static size_t tile_of(const FbProductF32Kernel *kernel) { return kernel->row_tile < ROW_TILE_MAX ? kernel->row_tile : ROW_TILE_MAX; }
-
-static size_t state_count(const FbRecurrentSizes *size, size_t tile)
+static size_t tile_of(const FbRecurrentProducts *products)
 {
-    return rounded(tile * (size_t)(size->hidden * (size->gates + 3)));
+    const FbProductU8S8Kernel *integer = products->codes ? products->codes->kernel : NULL;
+    size_t tile = integer ? integer->row_tile : products->codes ? PLAIN_TILE : products->kernel->row_tile;
+    return tile < ROW_TILE_MAX ? tile : ROW_TILE_MAX;
 }
 
-size_t fb_recurrent_work_count(const FbProductF32Kernel *kernel, const FbRecurrentParams *params, const FbTensor *x)
+/* Floats that hold `rows` rows of codes. */
+static size_t codes_count(size_t rows, int64_t depth) { return rounded(rows * fb_coded_stride((size_t)depth) / sizeof(float)); }
+
+static size_t state_count(const FbRecurrentSizes *size, size_t tile, bool codes)
+{
+    size_t count = rounded(tile * (size_t)(size->hidden * (size->gates + 3)));
+    return codes ? count + rounded(tile * (size_t)(size->hidden * size->gates)) + codes_count(tile, size->hidden) : count;
+}
+
+size_t fb_recurrent_work_count(const FbRecurrentProducts *products, const FbRecurrentParams *params, const FbTensor *x)
 {
     FbRecurrentSizes size = fb_recurrent_sizes(params, x);
-    size_t tile = tile_of(kernel), width = (size_t)(size.gates * size.hidden);
+    size_t tile = tile_of(products), width = (size_t)(size.gates * size.hidden), total = (size_t)(size.time * size.batch);
     size_t blocks = ((size_t)size.batch + tile - 1) / tile;
-    return (size_t)params->directions * (rounded((size_t)(size.time * size.batch) * width) + rounded(width) + blocks * state_count(&size, tile));
+    size_t codes = products->codes ? codes_count(total, size.input) : 0;
+    return codes + (size_t)params->directions * (rounded(total * width) + rounded(width) + blocks * state_count(&size, tile, products->codes != NULL));
 }
 
 /* Both biases of direction d as they can be added in one go. */
@@ -108,6 +122,32 @@ static void add_biases(Job *job, int d)
 
 /* ---- x * W ---- */
 
+static void quantize_task(void *arg, size_t slot, size_t begin, size_t end)
+{
+    (void)slot;
+    const Job *job = arg;
+    size_t depth = (size_t)job->size.input, stride = fb_coded_stride(depth);
+    const float *x = job->call->inputs[0]->data;
+    const FbCodeGrid grid = {job->x_grid.scale, job->x_grid.zero, 0, 255};
+    for (size_t i = begin; i < end; i++) {
+        job->codes->rows->quantize(x + i * depth, job->x_codes + i * stride, depth, &grid);
+        memset(job->x_codes + i * stride + depth, 0, stride - depth);
+    }
+}
+
+/* The sums take the place of the reals that they become. */
+static void input_codes(const Job *job, const FbCodedMatrix *w, size_t first, size_t rows, float *sums)
+{
+    const uint8_t *a[ROW_TILE_MAX];
+    for (size_t r = 0; r < rows; r++) {
+        a[r] = job->x_codes + (first + r) * fb_coded_stride(w->depth);
+    }
+    fb_coded_multiply(job->codes->kernel, w, a, rows, (int32_t *)(void *)sums);
+    for (size_t r = 0; r < rows; r++) {
+        fb_coded_real(w, a[r], job->x_grid, (const int32_t *)(const void *)(sums + r * w->cols), sums + r * w->cols, false);
+    }
+}
+
 static void input_task(void *arg, size_t slot, size_t begin, size_t end)
 {
     (void)slot;
@@ -120,6 +160,10 @@ static void input_task(void *arg, size_t slot, size_t begin, size_t end)
         float *sums = job->sums[d] + first * width;
         if (job->size.input == 0) {
             memset(sums, 0, rows * width * sizeof *sums);
+            continue;
+        }
+        if (job->codes) {
+            input_codes(job, &job->codes->w[d], first, rows, sums);
             continue;
         }
         for (size_t r = 0; r < rows; r++) {
@@ -186,7 +230,26 @@ typedef struct Block {
     int64_t lengths[ROW_TILE_MAX], longest;
     bool active[ROW_TILE_MAX];
     const float *a[ROW_TILE_MAX];
+    int32_t *sums;              /* [tile, gates * hidden] */
+    uint8_t *codes;             /* of h: [tile, stride] */
 } Block;
+
+/* gate += h * R, each row of h quantized over its own range. */
+static void hidden_codes(const Job *job, const Block *block, const FbCellStep *step)
+{
+    const FbCodedMatrix *r = &job->codes->r[block->d];
+    const uint8_t *a[ROW_TILE_MAX];
+    FbCodedRow grids[ROW_TILE_MAX];
+    for (size_t i = 0; i < step->rows; i++) {
+        uint8_t *codes = block->codes + i * fb_coded_stride(r->depth);
+        grids[i] = fb_coded_row(job->codes, block->a[i], r->depth, codes);
+        a[i] = codes;
+    }
+    fb_coded_multiply(job->codes->kernel, r, a, step->rows, block->sums);
+    for (size_t i = 0; i < step->rows; i++) {
+        fb_coded_real(r, a[i], grids[i], block->sums + i * r->cols, step->gate + i * r->cols, true);
+    }
+}
 
 static void walk(const Job *job, Block *block, FbCellStep *step)
 {
@@ -199,7 +262,11 @@ static void walk(const Job *job, Block *block, FbCellStep *step)
             memcpy(step->gate + r * width, job->sums[block->d] + row_of(job, t, job->size.time, batch) * width, width * sizeof(float));
             block->a[r] = step->h + r * n;
         }
-        fb_recurrent_multiply(job->kernel, block->a, step->rows, n, job->weights[block->d].r, joint, step->gate, width, true);
+        if (job->codes) {
+            hidden_codes(job, block, step);
+        } else {
+            fb_recurrent_multiply(job->kernel, block->a, step->rows, n, job->weights[block->d].r, joint, step->gate, width, true);
+        }
         fb_cell_step(step);
         for (size_t r = 0; r < step->rows; r++) {
             if (block->active[r]) {
@@ -221,11 +288,13 @@ static void sequence_task(void *arg, size_t slot, size_t begin, size_t end)
         size_t rest = (size_t)(job->size.batch - block.first), d = (size_t)block.d;
         FbCellStep step = {.params = job->params, .act = job->params->act[d], .functions = &job->functions, .kernel = job->kernel,
                            .rows = rest < job->tile ? rest : job->tile, .active = block.active, .bias = job->bias[d],
-                           .r_hidden = job->weights[d].r_hidden};
+                           .r_hidden = job->codes ? NULL : job->weights[d].r_hidden};
         step.gate = job->states + i * job->state_count;
         step.h = step.gate + job->tile * width;
         step.c = step.h + job->tile * n;
         step.spare = step.c + job->tile * n;
+        block.sums = (int32_t *)(void *)(step.gate + rounded(job->tile * (width + 3 * n)));
+        block.codes = (uint8_t *)(block.sums + rounded(job->tile * width));
         step.peephole = peephole ? (const float *)peephole->data + d * 3 * n : NULL;
         step.bias_hidden = bias ? (const float *)bias->data + d * 2 * width + width + 2 * n : NULL;
         block.backwards = d == 1 || job->params->reverse;
@@ -247,10 +316,24 @@ static void sequence_task(void *arg, size_t slot, size_t begin, size_t end)
     }
 }
 
-FbStatus fb_recurrent_run(const FbCall *call, const FbProductF32Kernel *kernel, const FbRecurrentWeights weights[2], float *work, FbError *err)
+/* The codes of x over the range of all of it; moves `work` behind them. */
+static void quantize_input(Job *job, float **work)
+{
+    const FbTensor *x = job->call->inputs[0];
+    size_t total = (size_t)(job->size.time * job->size.batch);
+    uint8_t zero;
+    job->x_codes = (uint8_t *)*work;
+    *work += codes_count(total, job->size.input);
+    fb_dynamic_range(job->call->context, x->data, (size_t)fb_tensor_elements(x), &job->x_grid.scale, &zero);
+    job->x_grid.zero = zero;
+    fb_parallel(job->call->context, quantize_task, job, total, 16);
+}
+
+FbStatus fb_recurrent_run(const FbCall *call, const FbRecurrentProducts *products, float *work, FbError *err)
 {
     const FbRecurrentParams *params = call->params;
-    Job job = {.call = call, .params = params, .kernel = kernel, .weights = weights, .tile = tile_of(kernel)};
+    Job job = {.call = call, .params = params, .kernel = products->kernel, .weights = products->weights, .codes = products->codes,
+               .tile = tile_of(products)};
     job.size = fb_recurrent_sizes(params, call->inputs[0]);
     for (int64_t b = 0; b < job.size.batch; b++) {
         int64_t length = length_of(&job, b);
@@ -265,7 +348,10 @@ FbStatus fb_recurrent_run(const FbCall *call, const FbProductF32Kernel *kernel, 
     size_t total = (size_t)(job.size.time * job.size.batch), width = (size_t)(job.size.gates * job.size.hidden);
     job.blocks = ((size_t)job.size.batch + job.tile - 1) / job.tile;
     job.row_blocks = (total + job.tile - 1) / job.tile;
-    job.state_count = state_count(&job.size, job.tile);
+    job.state_count = state_count(&job.size, job.tile, job.codes != NULL);
+    if (job.codes) {
+        quantize_input(&job, &work);
+    }
     for (int d = 0; d < params->directions; d++) {
         job.sums[d] = work;
         work += rounded(total * width);

@@ -31,6 +31,7 @@ extern const FbOpFamily fb_ops_quant;
 extern const FbOpFamily fb_ops_quantized_matmul;
 extern const FbOpFamily fb_ops_random;
 extern const FbOpFamily fb_ops_recurrent;
+extern const FbOpFamily fb_ops_recurrent_dynamic;
 extern const FbOpFamily fb_ops_reduce;
 extern const FbOpFamily fb_ops_repeat;
 extern const FbOpFamily fb_ops_reshape;
@@ -77,6 +78,7 @@ const FbOpFamily *const fb_op_families[] = {
     &fb_ops_quantized_matmul,
     &fb_ops_random,
     &fb_ops_recurrent,
+    &fb_ops_recurrent_dynamic,
     &fb_ops_reduce,
     &fb_ops_repeat,
     &fb_ops_reshape,
