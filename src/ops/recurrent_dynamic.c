@@ -99,6 +99,7 @@ static const FbOp rows[] = {
     {.domain = "com.microsoft", .name = "DynamicQuantizeLSTM", .summary = "a long short-term memory layer with 8-bit weights, of reals quantized over their own range",
      .since = 1, .newest = 1, .min_inputs = 11, .max_inputs = INPUTS, .min_outputs = 0, .max_outputs = 3,
      .params_bytes = sizeof(FbRecurrentParams), .attributes = attributes, .decode = fb_recurrent_decode, .infer = infer_dynamic,
-     .scratch = scratch_dynamic, .run = run_dynamic},
+     .scratch = scratch_dynamic, .run = run_dynamic, .lowering = &fb_recurrent_dynamic_lowering,
+     .integer = &fb_recurrent_dynamic_lowering},
 };
 const FbOpFamily fb_ops_recurrent_dynamic = {rows, sizeof rows / sizeof rows[0]};

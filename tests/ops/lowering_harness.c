@@ -66,7 +66,7 @@ static void as_constant(OpTest *test, const FbTensor *tensor, FbConst *constant)
 
 void lowering_test(OpTest *test, const LoweringTest *how, const float *expected)
 {
-    enum { ALL = 8 };
+    enum { ALL = 16 };
     const FbOp *op;
     void *params, *state = NULL;
     FbConst constants[ALL];

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "base/random.h"
-#include "op_harness.h"
+#include "lowering_harness.h"
 
 enum { TIME = 7, BATCH = 3, INPUT = 5, HIDDEN = 9, WIDTH = 4 * HIDDEN };
 
@@ -211,6 +211,24 @@ static void sequences_do_not_touch_each_other(void **state)
     op_test_end(&after);
 }
 
+/* The plain run is the definition; packed weights and their kernel give the same bits, on every number of threads. */
+static void packed_weights_change_no_bit(void **state)
+{
+    (void)state;
+    static Layer m;
+    for (size_t k = 0; k < sizeof cases / sizeof cases[0]; k++) {
+        for (unsigned all = 0; all < 2; all++) {
+            OpTest t;
+            make(&m, cases[k]);
+            begin(&t, &m, WIDTH);
+            assert_int_equal(op_test_run(&t), FB_OK);
+            const LoweringTest how = {.constants = all ? 0xf8e : 0xf06}; /* with the bias and the peepholes constant; without */
+            lowering_test(&t, &how, t.outputs[0]->data);
+            op_test_end(&t);
+        }
+    }
+}
+
 static void shapes_are_checked(void **state)
 {
     (void)state;
@@ -226,6 +244,6 @@ static void shapes_are_checked(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(follows_its_definition), cmocka_unit_test(sequences_do_not_touch_each_other),
-                                       cmocka_unit_test(shapes_are_checked)};
+                                       cmocka_unit_test(packed_weights_change_no_bit), cmocka_unit_test(shapes_are_checked)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
