@@ -17,7 +17,10 @@ static FbStatus infer_dynamic(FbInfer *infer, FbError *err)
     }
     for (int i = FIRST_SCALE; i < INPUTS; i++) {
         int weight = i < FIRST_SCALE + 2 ? 1 : 2;
-        if (i % 2 != 0 && !fb_infer_has(infer, i)) {
+        if (!fb_infer_has(infer, i)) {
+            if (i % 2 == 0) {
+                return fb_error_set(err, FB_ERR_FORMAT, "%s lacks its required input %d, a scale", infer->node->op_type, i);
+            }
             continue;
         }
         FB_TRY(fb_check_input_dtype(infer, i, FB_MASK(i % 2 == 0 ? FB_DTYPE_F32 : infer->inputs[weight].dtype), err));
@@ -97,7 +100,7 @@ static const char *const attributes[] = {"activation_alpha", "activation_beta", 
 /* Integers whatever the mode: the codes are the operator's own. */
 static const FbOp rows[] = {
     {.domain = "com.microsoft", .name = "DynamicQuantizeLSTM", .summary = "a long short-term memory layer with 8-bit weights, of reals quantized over their own range",
-     .since = 1, .newest = 1, .min_inputs = 11, .max_inputs = INPUTS, .min_outputs = 0, .max_outputs = 3,
+     .since = 1, .newest = 1, .min_inputs = 3, .max_inputs = INPUTS, .min_outputs = 0, .max_outputs = 3,
      .params_bytes = sizeof(FbRecurrentParams), .attributes = attributes, .decode = fb_recurrent_decode, .infer = infer_dynamic,
      .scratch = scratch_dynamic, .run = run_dynamic, .lowering = &fb_recurrent_dynamic_lowering,
      .integer = &fb_recurrent_dynamic_lowering},

@@ -77,14 +77,20 @@ static FbStatus quantize_input(const Dynamic *dynamic, FbId x, Codes *codes)
                              dynamic->node, &node, dynamic->err);
 }
 
+FbStatus fb_quantizer_add_constant(FbQuantizer *quantizer, const char *base, const char *suffix, const FbTensor *tensor, FbId *value,
+                                   FbError *err)
+{
+    FbGraph *graph = quantizer->graph;
+    const char *text = fb_arena_printf(graph->arena, "%s%s", base, suffix), *name = text ? fb_graph_unique_name(graph, text) : NULL;
+    return name == NULL ? fb_quantizer_memory(quantizer, err) : fb_graph_add_constant(graph, name, tensor, value, err);
+}
+
 static FbStatus add_plain(const Dynamic *dynamic, const char *base, const char *suffix, FbDtype dtype, const FbShape *shape, const void *bytes,
                           size_t count, FbId *value)
 {
     FbTensor tensor = {.dtype = dtype, .rank = shape->rank, .data = (void *)(uintptr_t)bytes, .bytes = count};
     memcpy(tensor.dims, shape->dims, sizeof tensor.dims);
-    const char *name = name_after(dynamic, base, suffix);
-    return name == NULL ? fb_quantizer_memory(dynamic->quantizer, dynamic->err)
-                        : fb_graph_add_constant(dynamic->quantizer->graph, name, &tensor, value, dynamic->err);
+    return fb_quantizer_add_constant(dynamic->quantizer, base, suffix, &tensor, value, dynamic->err);
 }
 
 /* Codes [rows, cols] of a weight stored [cols, rows]. */
@@ -290,13 +296,31 @@ static FbStatus rewrite(const Dynamic *dynamic)
     return FB_OK;
 }
 
+/* The weights of a recurrent layer: two of them. Layers that cannot be rewritten keep their arithmetic in float (weights_only.c). */
+static FbStatus prepare_recurrent(FbQuantizer *quantizer, FbId id, FbDynamicLstm **lstm, FbError *err)
+{
+    if (!fb_node_is(quantizer->graph->nodes[id], "", "LSTM")) {
+        return FB_OK;
+    }
+    const char *why = fb_dynamic_lstm_obstacle(quantizer, id);
+    if (why != NULL) {
+        quantizer->reason[id] = why;
+        return FB_OK;
+    }
+    return fb_dynamic_lstm_prepare(quantizer, id, lstm, err);
+}
+
 /* Per place in the order: the weight in codes of the nodes that will be rewritten; NULL. */
-static FbStatus prepare_weights(FbQuantizer *quantizer, FbConst **weights, FbError *err)
+static FbStatus prepare_weights(FbQuantizer *quantizer, FbConst **weights, FbDynamicLstm **lstms, FbError *err)
 {
     for (size_t i = 0; i < quantizer->order_count; i++) {
         FbId id = quantizer->order[i];
         const FbRule *rule = quantizer->rule[id];
         if (rule == NULL || rule->activations.kind != FB_ACTIVATION_DYNAMIC) {
+            continue;
+        }
+        if (fb_quantizer_is_recurrent(quantizer->graph->nodes[id])) {
+            FB_TRY(prepare_recurrent(quantizer, id, &lstms[i], err));
             continue;
         }
         const char *why = obstacle(quantizer->graph, quantizer->graph->nodes[id], rule->weights.min_elements);
@@ -312,11 +336,16 @@ static FbStatus prepare_weights(FbQuantizer *quantizer, FbConst **weights, FbErr
 FbStatus fb_quantizer_dynamic(FbQuantizer *quantizer, FbError *err)
 {
     FbConst **weights = fb_arena_array(quantizer->arena, quantizer->order_count + 1, sizeof *weights);
-    if (weights == NULL) {
+    FbDynamicLstm **lstms = fb_arena_array(quantizer->arena, quantizer->order_count + 1, sizeof *lstms);
+    if (weights == NULL || lstms == NULL) {
         return fb_quantizer_memory(quantizer, err);
     }
-    FB_TRY(prepare_weights(quantizer, weights, err));
+    FB_TRY(prepare_weights(quantizer, weights, lstms, err));
     for (size_t i = 0; i < quantizer->order_count; i++) {
+        if (lstms[i] != NULL) {
+            FB_TRY(fb_dynamic_lstm_rewrite(quantizer, quantizer->order[i], lstms[i], err));
+            quantizer->activations_quantized++;
+        }
         if (weights[i] == NULL) {
             continue;
         }

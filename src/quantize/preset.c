@@ -19,7 +19,7 @@ static const char int8_dynamic[] = HEAD("int8-dynamic", "\"fold_constants\"") "\
     "{\"match\":{\"op_type\":[\"MatMul\",\"Gemm\"]},\"weights\":" S8_CHANNEL ",\"activations\":\"dynamic\",\"required\":false},"
     "{\"match\":{\"op_type\":[\"Gather\"]},\"weights\":{\"code\":\"s8\",\"grain\":\"channel\",\"symmetric\":true,\"method\":\"rtn\","
     "\"min_elements\":1024},\"activations\":\"dynamic\",\"required\":false},"
-    "{\"match\":{\"op_type\":[\"LSTM\",\"GRU\",\"RNN\"]},\"weights\":" S8_CHANNEL ",\"activations\":null,\"required\":false}],"
+    "{\"match\":{\"op_type\":[\"LSTM\",\"GRU\",\"RNN\"]},\"weights\":" S8_CHANNEL ",\"activations\":\"dynamic\",\"required\":false}],"
     "\"exclude\":[]}";
 
 static const char int8_weights[] = HEAD("int8-weights", "\"fold_constants\"") "\"rules\":["
@@ -40,7 +40,7 @@ static const char bfloat16[] = HEAD("bfloat16", "\"fold_constants\"") "\"rules\"
 
 const FbPreset fb_presets[] = {
     {"int8-static", "8-bit weights and activations with measured ranges; needs calibration data", int8_static},
-    {"int8-dynamic", "8-bit MatMul and Gemm with ranges taken at run time, 8-bit recurrent weights; needs no data", int8_dynamic},
+    {"int8-dynamic", "8-bit MatMul, Gemm and LSTM with ranges taken at run time; GRU and RNN: 8-bit weights; needs no data", int8_dynamic},
     {"int8-weights", "8-bit weights, embedding tables too, float arithmetic: smaller, not faster; needs no data", int8_weights},
     {"int4-weights", "4-bit weights of MatMul and Gemm in blocks of 32, float arithmetic; needs no data", int4_weights},
     {"float16", "weights stored as float16 behind a Cast, float arithmetic; needs no data", float16},

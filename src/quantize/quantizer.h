@@ -42,6 +42,15 @@ FbStatus fb_quantizer_match(FbQuantizer *quantizer, FbError *err);
 FbStatus fb_quantizer_static(FbQuantizer *quantizer, FbError *err);
 /* dynamic.c: products whose inputs get their range at run time, as standard operators. */
 FbStatus fb_quantizer_dynamic(FbQuantizer *quantizer, FbError *err);
+/* A new initializer named after `base`, its data copied. */
+FbStatus fb_quantizer_add_constant(FbQuantizer *quantizer, const char *base, const char *suffix, const FbTensor *tensor, FbId *value,
+                                   FbError *err);
+/* dynamic_lstm.c: LSTM as ONNX Runtime's DynamicQuantizeLSTM. Why the node cannot be one; NULL: it can. */
+typedef struct FbDynamicLstm { FbConst *w, *r; } FbDynamicLstm; /* weights in codes, a row per direction and gate */
+const char *fb_dynamic_lstm_obstacle(const FbQuantizer *quantizer, FbId node);
+/* Queues the codes; they must be made before the rewriting. */
+FbStatus fb_dynamic_lstm_prepare(FbQuantizer *quantizer, FbId node, FbDynamicLstm **lstm, FbError *err);
+FbStatus fb_dynamic_lstm_rewrite(FbQuantizer *quantizer, FbId node, const FbDynamicLstm *lstm, FbError *err);
 /* weights_only.c: weights in codes or halves, arithmetic in float. */
 FbStatus fb_quantizer_weights(FbQuantizer *quantizer, FbError *err);
 /* qoperator.c: turns convolutions and products between Quants into QLinearConv, QLinearMatMul and MatMulInteger. */
@@ -69,6 +78,10 @@ bool fb_quantizer_encoding(const FbNode *node, uint32_t index, const FbShape *sh
 FbStatus fb_quantizer_sweep(FbQuantizer *quantizer, FbError *err);
 /* A name for messages and patterns: the node's own, else its first output's. */
 const char *fb_quantizer_node_name(const FbGraph *graph, const FbNode *node);
+static inline bool fb_quantizer_is_recurrent(const FbNode *node)
+{
+    return fb_node_is(node, "", "LSTM") || fb_node_is(node, "", "GRU") || fb_node_is(node, "", "RNN");
+}
 static inline FbStatus fb_quantizer_memory(const FbQuantizer *quantizer, FbError *err)
 {
     return fb_error_memory(quantizer->context, err, "quantization", 0);

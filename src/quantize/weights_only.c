@@ -77,14 +77,24 @@ static FbStatus encode_node(FbQuantizer *quantizer, FbId id, FbError *err)
     return FB_OK;
 }
 
+/* Recurrent layers that a rule wants dynamic and dynamic.c could not rewrite get their small weights all the same. */
+static bool is_wanted(const FbQuantizer *quantizer, FbId id)
+{
+    const FbRule *rule = quantizer->rule[id];
+    const FbNode *node = quantizer->graph->nodes[id];
+    if (rule == NULL || !rule->weights.set || node->removed) {
+        return false;
+    }
+    return rule->activations.kind == FB_ACTIVATION_FLOAT || (rule->activations.kind == FB_ACTIVATION_DYNAMIC && fb_quantizer_is_recurrent(node));
+}
+
 FbStatus fb_quantizer_weights(FbQuantizer *quantizer, FbError *err)
 {
     FbStatus status = FB_OK;
     fb_progress_begin(quantizer->context, "weights", quantizer->order_count);
     for (size_t i = 0; status == FB_OK && i < quantizer->order_count; i++) {
         FbId id = quantizer->order[i];
-        const FbRule *rule = quantizer->rule[id];
-        if (rule != NULL && rule->activations.kind == FB_ACTIVATION_FLOAT && rule->weights.set) {
+        if (is_wanted(quantizer, id)) {
             status = encode_node(quantizer, id, err);
         }
         fb_progress_step(quantizer->context, i + 1);
