@@ -100,5 +100,11 @@ static FbStatus run_packed(const FbCall *call, FbError *err)
     return fb_recurrent_run(&full, &(FbRecurrentProducts){.codes = &state->codes}, call->scratch, err);
 }
 
+static const char *kernel_packed(const void *state)
+{
+    (void)state;
+    return "product_u8s8";
+}
+
 const FbLowering fb_recurrent_dynamic_lowering = {.name = "recurrent_u8s8", .accepts = accepts_packed, .prepare = prepare_packed, .bind = bind_packed,
-                                           .run = run_packed, .macs = fb_recurrent_macs};
+                                           .run = run_packed, .macs = fb_recurrent_macs, .kernel = kernel_packed};
