@@ -6,15 +6,11 @@
 
 static void codes_map_u8(const uint8_t *x, uint8_t *y, size_t count, const uint8_t table[256]) { fb_vb_map(x, y, count, table); }
 
-static void codes_map_f32(const uint8_t *x, float *y, size_t count, const float table[256])
-{
-    for (size_t i = 0; i < count; i++) {
-        y[i] = table[x[i]];
-    }
-}
+static void codes_map_f32(const uint8_t *x, float *y, size_t count, const float table[256]) { fb_v_map(x, y, count, table); }
 
 /* n in [1, 16] codes. */
 CODES_INLINE FbVb codes_load(const uint8_t *x, size_t n) { return n == FB_LANES ? fb_vb_load(x) : fb_vb_load_n(x, n); }
+CODES_INLINE FbVi codes_wide(const uint8_t *x, size_t n) { return n == FB_LANES ? fb_vi_load_bytes(x) : fb_vi_from_bytes(fb_vb_load_n(x, n)); }
 CODES_INLINE void codes_keep(uint8_t *y, FbVb codes, size_t n)
 {
     if (n == FB_LANES) {
@@ -56,7 +52,7 @@ static void codes_dequantize(const uint8_t *x, float *y, size_t count, const FbC
     const FbVi zero = fb_vi_set(grid->zero);
     size_t i = 0;
     for (; i + FB_LANES <= count; i += FB_LANES) {
-        fb_v_store(y + i, fb_v_mul(fb_v_from_int(fb_vi_sub(fb_vi_from_bytes(fb_vb_load(x + i)), zero)), scale));
+        fb_v_store(y + i, fb_v_mul(fb_v_from_int(fb_vi_sub(fb_vi_load_bytes(x + i), zero)), scale));
     }
     if (i < count) {
         const FbVi codes = fb_vi_from_bytes(fb_vb_load_n(x + i, count - i));
@@ -71,8 +67,8 @@ typedef enum CodesForm { CODES_ROW, CODES_REALS, CODES_STILL } CodesForm;
 
 static CodesForm codes_form(const FbCodesOperand *o) { return o->single ? CODES_STILL : o->codes ? CODES_ROW : CODES_REALS; }
 
-/* Codes as numbers, less `zero` of them. */
-CODES_INLINE FbV codes_operand(const FbCodesOperand *o, CodesForm form, FbV still, FbVi zero, size_t i, size_t n)
+/* Codes as numbers, less `zero` where that is not NULL. */
+CODES_INLINE FbV codes_operand(const FbCodesOperand *o, CodesForm form, FbV still, const FbVi *zero, size_t i, size_t n)
 {
     if (form == CODES_STILL) {
         return still;
@@ -80,12 +76,13 @@ CODES_INLINE FbV codes_operand(const FbCodesOperand *o, CodesForm form, FbV stil
     if (form == CODES_REALS) {
         return n == FB_LANES ? fb_v_load(o->reals + i) : fb_v_load_n(o->reals + i, n);
     }
-    return fb_v_from_int(fb_vi_sub(fb_vi_from_bytes(codes_load(o->codes + i, n)), zero));
+    const FbVi codes = codes_wide(o->codes + i, n);
+    return fb_v_from_int(zero ? fb_vi_sub(codes, *zero) : codes);
 }
 
 typedef struct CodesPair {
     FbV a_still, b_still, a_scale, b_scale, constant; /* constant: of the sum; of the product its scale */
-    FbVi a_zero, b_zero;                              /* 0 for the sum, whose constant has them */
+    FbVi a_zero, b_zero;                              /* of the product; the sum's constant has them */
     FbV inverse;
     CodesStore store;
 } CodesPair;
@@ -106,7 +103,8 @@ static CodesPair codes_pair_of(const FbCodesBinary *r)
 /* Elements [i, i + n) of the row; a, b and multiply are constants of the caller. */
 CODES_INLINE void codes_pair(const FbCodesBinary *r, const CodesPair *p, CodesForm a, CodesForm b, bool multiply, bool plain, size_t i, size_t n)
 {
-    const FbV va = codes_operand(&r->a, a, p->a_still, p->a_zero, i, n), vb = codes_operand(&r->b, b, p->b_still, p->b_zero, i, n);
+    const FbV va = codes_operand(&r->a, a, p->a_still, multiply ? &p->a_zero : NULL, i, n);
+    const FbV vb = codes_operand(&r->b, b, p->b_still, multiply ? &p->b_zero : NULL, i, n);
     FbV x = multiply ? fb_v_mul(fb_v_mul(va, vb), p->constant) : fb_v_fma(va, p->a_scale, fb_v_fma(vb, p->b_scale, p->constant));
     if (!plain) {
         x = fb_epilogue_lanes(x, &r->after.real, 0, i, n);
@@ -197,7 +195,7 @@ static void codes_average_pool(const FbCodesPool *p)
             FbVi sum = fb_vi_set(-taken * p->from.zero);
             for (size_t t = 0; t < p->taps; t++) {
                 if (x[t]) {
-                    sum = fb_vi_add(sum, fb_vi_from_bytes(codes_load(x[t] + c, n)));
+                    sum = fb_vi_add(sum, codes_wide(x[t] + c, n));
                 }
             }
             const FbV mean = fb_v_mul(fb_v_from_int(sum), factor);

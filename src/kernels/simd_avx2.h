@@ -110,6 +110,11 @@ static inline FbV fb_v_round(FbV a)
 static inline FbVi fb_v_to_int(FbV a) { return (FbVi){_mm256_cvtps_epi32(a.lo), _mm256_cvtps_epi32(a.hi)}; }
 
 static inline FbVi fb_vi_from_bytes(FbVb a) { return (FbVi){_mm256_cvtepu8_epi32(a), _mm256_cvtepu8_epi32(_mm_srli_si128(a, 8))}; }
+static inline FbVi fb_vi_load_bytes(const uint8_t *p)
+{
+    return (FbVi){_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)p)),
+                  _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)(p + 8)))};
+}
 static inline FbVb fb_vb_codes(FbV a, FbVi zero)
 {
     const __m256 top = _mm256_set1_ps(65536.0f); /* what does not fit would become INT32_MIN; NaN stays and does */

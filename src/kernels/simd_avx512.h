@@ -61,6 +61,7 @@ static inline FbV fb_v_round(FbV a) { return _mm512_roundscale_ps(a, _MM_FROUND_
 static inline FbVi fb_v_to_int(FbV a) { return _mm512_cvtps_epi32(a); }
 
 static inline FbVi fb_vi_from_bytes(FbVb a) { return _mm512_cvtepu8_epi32(a); }
+static inline FbVi fb_vi_load_bytes(const uint8_t *p) { return fb_vi_from_bytes(fb_vb_load(p)); }
 static inline FbVb fb_vb_codes(FbV a, FbVi zero)
 {
     const FbVi code = _mm512_add_epi32(_mm512_cvtps_epi32(_mm512_min_ps(_mm512_set1_ps(65536.0f), a)), zero); /* NaN: INT32_MIN */

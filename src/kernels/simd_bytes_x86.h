@@ -57,4 +57,21 @@ static inline void fb_vb_map(const uint8_t *x, uint8_t *y, size_t count, const u
     }
 }
 
+/* Eight codes at a time from one load; written out so that no compiler makes gathers of it, which are slower. */
+static inline void fb_v_map(const uint8_t *x, float *y, size_t count, const float table[256])
+{
+    size_t i = 0;
+    for (; i + 8 <= count; i += 8) {
+        uint64_t codes;
+        memcpy(&codes, x + i, sizeof codes);
+        const __m128 low = _mm_setr_ps(table[codes & 255], table[codes >> 8 & 255], table[codes >> 16 & 255], table[codes >> 24 & 255]);
+        const __m128 high = _mm_setr_ps(table[codes >> 32 & 255], table[codes >> 40 & 255], table[codes >> 48 & 255], table[codes >> 56]);
+        _mm_storeu_ps(y + i, low);
+        _mm_storeu_ps(y + i + 4, high);
+    }
+    for (; i < count; i++) {
+        y[i] = table[x[i]];
+    }
+}
+
 #endif

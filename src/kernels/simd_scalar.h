@@ -116,6 +116,7 @@ FB_LANE_OP FbVb fb_vb_set(uint8_t value) { FbVb r; FB_EACH(value); }
 FB_LANE_OP FbVb fb_vb_min(FbVb a, FbVb b) { FbVb r; FB_EACH(a.x[lane] < b.x[lane] ? a.x[lane] : b.x[lane]); }
 FB_LANE_OP FbVb fb_vb_max(FbVb a, FbVb b) { FbVb r; FB_EACH(a.x[lane] > b.x[lane] ? a.x[lane] : b.x[lane]); }
 FB_LANE_OP FbVi fb_vi_from_bytes(FbVb a) { FbVi r; FB_EACH(a.x[lane]); }
+FB_LANE_OP FbVi fb_vi_load_bytes(const uint8_t *p) { FbVi r; FB_EACH(p[lane]); }
 /* clamp(round_half_even(a) + zero, 0, 255), zero in [0, 255]; NaN gives 0. */
 FB_LANE_OP FbVb fb_vb_codes(FbV a, FbVi zero)
 {
@@ -129,6 +130,12 @@ FB_LANE_OP FbVb fb_vb_codes(FbV a, FbVi zero)
 
 /* y[i] = table[x[i]]; x and y may be the same. */
 FB_LANE_OP void fb_vb_map(const uint8_t *x, uint8_t *y, size_t count, const uint8_t table[256])
+{
+    for (size_t i = 0; i < count; i++) {
+        y[i] = table[x[i]];
+    }
+}
+FB_LANE_OP void fb_v_map(const uint8_t *x, float *y, size_t count, const float table[256])
 {
     for (size_t i = 0; i < count; i++) {
         y[i] = table[x[i]];
