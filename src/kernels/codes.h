@@ -6,22 +6,21 @@
 #include "base/context.h"
 #include "kernels/epilogue.h"
 
-/* One of two operands. Codes stand for grid.scale * (code - grid.zero); the scale may be in units of the result's grid. */
+/* One of two operands: scale * (code - zero) of its grid, or scale * real. The scale may be negative: a difference. */
 typedef struct FbCodesOperand {
     const uint8_t *codes;        /* NULL: reals */
     const float *reals;
-    FbCodeGrid grid;             /* of codes */
+    FbCodeGrid grid;             /* scale; of codes zero */
     bool single;                 /* one element for the whole row */
 } FbCodesOperand;
 
-/* Add:       fma(a, a.scale, fma(b, b.scale, -(a.scale * a.zero + b.scale * b.zero))) on plain codes; reals have scale 1 and zero 0
- * Multiply:  ((a - a.zero) * (b - b.zero)) * (a.scale * b.scale)
- * with the constant of each computed in double and rounded once; then `after` as in FbIntegerEpilogue. */
+/* a + b or a * b, then `after`, each operation rounded as the operators on reals do it, the store by a true division as QuantizeLinear's: what
+ * comes out is what a step through reals gives, to the bit. */
 typedef struct FbCodesBinary {
     size_t count;
     FbCodesOperand a, b;
     bool multiply;               /* false: a + b */
-    FbIntegerEpilogue after;     /* only `real` (bias NULL), codes, inverse, grid, table are read */
+    FbIntegerEpilogue after;     /* only `real` (bias NULL), codes, grid, table are read */
     void *y;                     /* uint8_t or float as after.codes says */
 } FbCodesBinary;
 

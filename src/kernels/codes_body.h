@@ -67,53 +67,50 @@ typedef enum CodesForm { CODES_ROW, CODES_REALS, CODES_STILL } CodesForm;
 
 static CodesForm codes_form(const FbCodesOperand *o) { return o->single ? CODES_STILL : o->codes ? CODES_ROW : CODES_REALS; }
 
-/* Codes as numbers, less `zero` where that is not NULL. */
-CODES_INLINE FbV codes_operand(const FbCodesOperand *o, CodesForm form, FbV still, const FbVi *zero, size_t i, size_t n)
+/* What stands still over a row. */
+typedef struct CodesPair {
+    FbV a_still, b_still, a_scale, b_scale, scale;
+    FbVi a_zero, b_zero;
+    CodesStore store;
+} CodesPair;
+
+static float codes_still(const FbCodesOperand *o)
+{
+    return !o->single ? 0 : o->grid.scale * (o->codes ? (float)(o->codes[0] - o->grid.zero) : o->reals[0]);
+}
+
+static CodesPair codes_pair_of(const FbCodesBinary *r)
+{
+    return (CodesPair){.a_still = fb_v_set(codes_still(&r->a)), .b_still = fb_v_set(codes_still(&r->b)), .a_scale = fb_v_set(r->a.grid.scale),
+                       .b_scale = fb_v_set(r->b.grid.scale), .scale = fb_v_set(r->after.grid.scale), .a_zero = fb_vi_set(r->a.grid.zero),
+                       .b_zero = fb_vi_set(r->b.grid.zero), .store = codes_store_of(&r->after.grid)};
+}
+
+CODES_INLINE FbV codes_operand(const FbCodesOperand *o, CodesForm form, FbV still, FbV scale, FbVi zero, size_t i, size_t n)
 {
     if (form == CODES_STILL) {
         return still;
     }
     if (form == CODES_REALS) {
-        return n == FB_LANES ? fb_v_load(o->reals + i) : fb_v_load_n(o->reals + i, n);
+        return fb_v_mul(n == FB_LANES ? fb_v_load(o->reals + i) : fb_v_load_n(o->reals + i, n), scale);
     }
-    const FbVi codes = codes_wide(o->codes + i, n);
-    return fb_v_from_int(zero ? fb_vi_sub(codes, *zero) : codes);
+    return fb_v_mul(fb_v_from_int(fb_vi_sub(codes_wide(o->codes + i, n), zero)), scale);
 }
 
-typedef struct CodesPair {
-    FbV a_still, b_still, a_scale, b_scale, constant; /* constant: of the sum; of the product its scale */
-    FbVi a_zero, b_zero;                              /* of the product; the sum's constant has them */
-    FbV inverse;
-    CodesStore store;
-} CodesPair;
-
-static CodesPair codes_pair_of(const FbCodesBinary *r)
-{
-    const double a_scale = r->a.codes ? (double)r->a.grid.scale : 1, b_scale = r->b.codes ? (double)r->b.grid.scale : 1;
-    const int32_t a_zero = r->a.codes ? r->a.grid.zero : 0, b_zero = r->b.codes ? r->b.grid.zero : 0;
-    const int32_t a_less = r->multiply ? a_zero : 0, b_less = r->multiply ? b_zero : 0;
-    const float a_still = !r->a.single ? 0 : r->a.codes ? (float)(r->a.codes[0] - a_less) : r->a.reals[0];
-    const float b_still = !r->b.single ? 0 : r->b.codes ? (float)(r->b.codes[0] - b_less) : r->b.reals[0];
-    const double constant = r->multiply ? a_scale * b_scale : -(a_scale * a_zero + b_scale * b_zero);
-    return (CodesPair){.a_still = fb_v_set(a_still), .b_still = fb_v_set(b_still), .a_scale = fb_v_set((float)a_scale),
-                       .b_scale = fb_v_set((float)b_scale), .constant = fb_v_set((float)constant), .a_zero = fb_vi_set(a_less),
-                       .b_zero = fb_vi_set(b_less), .inverse = fb_v_set(r->after.inverse), .store = codes_store_of(&r->after.grid)};
-}
-
-/* Elements [i, i + n) of the row; a, b and multiply are constants of the caller. */
+/* Elements [i, i + n) of the row; forms and flags are constants of the caller. */
 CODES_INLINE void codes_pair(const FbCodesBinary *r, const CodesPair *p, CodesForm a, CodesForm b, bool multiply, bool plain, size_t i, size_t n)
 {
-    const FbV va = codes_operand(&r->a, a, p->a_still, multiply ? &p->a_zero : NULL, i, n);
-    const FbV vb = codes_operand(&r->b, b, p->b_still, multiply ? &p->b_zero : NULL, i, n);
-    FbV x = multiply ? fb_v_mul(fb_v_mul(va, vb), p->constant) : fb_v_fma(va, p->a_scale, fb_v_fma(vb, p->b_scale, p->constant));
+    const FbV va = codes_operand(&r->a, a, p->a_still, p->a_scale, p->a_zero, i, n);
+    const FbV vb = codes_operand(&r->b, b, p->b_still, p->b_scale, p->b_zero, i, n);
+    FbV x = multiply ? fb_v_mul(va, vb) : fb_v_add(va, vb);
     if (!plain) {
         x = fb_epilogue_lanes(x, &r->after.real, 0, i, n);
     }
-    if (!r->after.codes) {
+    if (r->after.codes) {
+        codes_keep((uint8_t *)r->y + i, codes_of(fb_v_div(x, p->scale), &p->store), n);
+    } else {
         fb_v_store_n((float *)r->y + i, x, n);
-        return;
     }
-    codes_keep((uint8_t *)r->y + i, codes_of(plain ? x : fb_v_mul(x, p->inverse), &p->store), n);
 }
 
 #define CODES_PAIR_ROW(name, a, b, multiply, plain)                                      \
@@ -138,7 +135,7 @@ static void codes_binary(const FbCodesBinary *r)
 {
     const CodesPair pair = codes_pair_of(r);
     const CodesForm a = codes_form(&r->a), b = codes_form(&r->b);
-    const bool plain = r->after.codes && r->after.real.count == 0 && r->after.inverse == 1.0f;
+    const bool plain = r->after.codes && r->after.real.count == 0;
     if (plain && a == CODES_ROW && b == CODES_ROW) {
         (r->multiply ? codes_multiply_rows : codes_add_rows)(r, &pair);
     } else if (plain && r->multiply && a == CODES_ROW && b == CODES_REALS) {

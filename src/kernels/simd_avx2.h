@@ -19,6 +19,8 @@ typedef struct FbV { __m256 lo, hi; } FbV;
 typedef struct FbVi { __m256i lo, hi; } FbVi;
 typedef struct FbVm { __m256 lo, hi; } FbVm;
 
+typedef struct FbVp { __m256i lo, hi; } FbVp; /* pairs of lanes 0-3, 8-11 and 4-7, 12-15 */
+
 #include "kernels/simd_bytes_x86.h"
 
 /* Sixteen ones, then sixteen zeros: the mask for n lanes starts 16 - n elements in. */
@@ -123,6 +125,38 @@ static inline FbVb fb_vb_codes(FbV a, FbVi zero)
     const __m256i both = _mm256_packs_epi32(lo, hi); /* per half: four of lo, four of hi */
     const __m128i bytes = _mm_packus_epi16(_mm256_castsi256_si128(both), _mm256_extracti128_si256(both, 1));
     return _mm_shuffle_epi32(bytes, _MM_SHUFFLE(3, 1, 2, 0));
+}
+
+static inline FbVp fb_vp_interleave(__m256i a, __m256i b) { return (FbVp){_mm256_unpacklo_epi16(a, b), _mm256_unpackhi_epi16(a, b)}; }
+static inline FbVp fb_vp_codes(const uint8_t *x0, const uint8_t *x1)
+{
+    return fb_vp_interleave(_mm256_cvtepu8_epi16(fb_vb_load(x0)), _mm256_cvtepu8_epi16(fb_vb_load(x1)));
+}
+static inline FbVp fb_vp_weights(const int16_t *w0, const int16_t *w1, size_t n)
+{
+    int16_t a[16] = {0}, b[16] = {0};
+    memcpy(a, w0, n * sizeof *a);
+    if (w1) {
+        memcpy(b, w1, n * sizeof *b);
+    }
+    return fb_vp_interleave(_mm256_loadu_si256((const __m256i *)(const void *)a), _mm256_loadu_si256((const __m256i *)(const void *)b));
+}
+static inline FbVp fb_vp_load(const int16_t *p)
+{
+    return (FbVp){_mm256_loadu_si256((const __m256i *)(const void *)p), _mm256_loadu_si256((const __m256i *)(const void *)(p + 16))};
+}
+static inline void fb_vp_store(int16_t *p, FbVp a)
+{
+    _mm256_storeu_si256((__m256i *)(void *)p, a.lo);
+    _mm256_storeu_si256((__m256i *)(void *)(p + 16), a.hi);
+}
+static inline FbVi fb_vi_dot2(FbVi sum, FbVp x, FbVp w)
+{
+    return (FbVi){_mm256_add_epi32(sum.lo, _mm256_madd_epi16(x.lo, w.lo)), _mm256_add_epi32(sum.hi, _mm256_madd_epi16(x.hi, w.hi))};
+}
+static inline FbVi fb_vi_ordered(FbVi sum)
+{
+    return (FbVi){_mm256_permute2x128_si256(sum.lo, sum.hi, 0x20), _mm256_permute2x128_si256(sum.lo, sum.hi, 0x31)};
 }
 
 static inline float fb_v_sum(FbV a)

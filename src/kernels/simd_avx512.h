@@ -19,6 +19,8 @@ typedef __m512 FbV;
 typedef __m512i FbVi;
 typedef __mmask16 FbVm;
 
+typedef __m512i FbVp;
+
 #include "kernels/simd_bytes_x86.h"
 
 static inline __mmask16 fb_mask_first(size_t n) { return (__mmask16)((1u << n) - 1); }
@@ -67,6 +69,24 @@ static inline FbVb fb_vb_codes(FbV a, FbVi zero)
     const FbVi code = _mm512_add_epi32(_mm512_cvtps_epi32(_mm512_min_ps(_mm512_set1_ps(65536.0f), a)), zero); /* NaN: INT32_MIN */
     return _mm512_cvtusepi32_epi8(_mm512_max_epi32(code, _mm512_setzero_si512()));
 }
+
+static inline FbVp fb_vp_codes(const uint8_t *x0, const uint8_t *x1)
+{
+    return _mm512_or_si512(fb_vi_load_bytes(x0), _mm512_slli_epi32(fb_vi_load_bytes(x1), 16));
+}
+static inline FbVp fb_vp_load(const int16_t *p) { return _mm512_loadu_si512(p); }
+static inline void fb_vp_store(int16_t *p, FbVp a) { _mm512_storeu_si512(p, a); }
+static inline FbVp fb_vp_weights(const int16_t *w0, const int16_t *w1, size_t n)
+{
+    int16_t pairs[32] = {0};
+    for (size_t lane = 0; lane < n; lane++) {
+        pairs[2 * lane] = w0[lane];
+        pairs[2 * lane + 1] = w1 ? w1[lane] : 0;
+    }
+    return fb_vp_load(pairs);
+}
+static inline FbVi fb_vi_dot2(FbVi sum, FbVp x, FbVp w) { return _mm512_add_epi32(sum, _mm512_madd_epi16(x, w)); }
+static inline FbVi fb_vi_ordered(FbVi sum) { return sum; }
 
 static inline float fb_v_sum(FbV a)
 {

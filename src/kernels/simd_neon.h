@@ -19,6 +19,7 @@ typedef struct FbV { float32x4_t q0, q1, q2, q3; } FbV;
 typedef struct FbVi { int32x4_t q0, q1, q2, q3; } FbVi;
 typedef struct FbVm { uint32x4_t q0, q1, q2, q3; } FbVm;
 typedef uint8x16_t FbVb;
+typedef struct FbVp { int16x8_t low0, low1, high0, high1; } FbVp; /* first and second of the pairs of lanes 0-7, 8-15 */
 
 /* The four quarters of one operation. */
 #define FB_QUARTERS_1(f, a) {f((a).q0), f((a).q1), f((a).q2), f((a).q3)}
@@ -179,6 +180,7 @@ static inline FbVi fb_vi_from_bytes(FbVb a)
     return (FbVi){vreinterpretq_s32_u32(vmovl_u16(vget_low_u16(low))), vreinterpretq_s32_u32(vmovl_high_u16(low)),
                   vreinterpretq_s32_u32(vmovl_u16(vget_low_u16(high))), vreinterpretq_s32_u32(vmovl_high_u16(high))};
 }
+static inline FbVi fb_vi_load_bytes(const uint8_t *p) { return fb_vi_from_bytes(vld1q_u8(p)); }
 /* Every step saturates; NaN, which the conversion makes 0, is made the code 0. */
 static inline uint16x4_t fb_quarter_codes(float32x4_t a, int32x4_t zero)
 {
@@ -210,6 +212,46 @@ static inline void fb_vb_map(const uint8_t *x, uint8_t *y, size_t count, const u
         y[i] = table[x[i]];
     }
 }
+
+static inline void fb_v_map(const uint8_t *x, float *y, size_t count, const float table[256])
+{
+    for (size_t i = 0; i < count; i++) {
+        y[i] = table[x[i]];
+    }
+}
+
+static inline FbVp fb_vp_codes(const uint8_t *x0, const uint8_t *x1)
+{
+    const uint8x16_t a = vld1q_u8(x0), b = vld1q_u8(x1);
+    return (FbVp){vreinterpretq_s16_u16(vmovl_u8(vget_low_u8(a))), vreinterpretq_s16_u16(vmovl_u8(vget_low_u8(b))),
+                  vreinterpretq_s16_u16(vmovl_high_u8(a)), vreinterpretq_s16_u16(vmovl_high_u8(b))};
+}
+static inline FbVp fb_vp_load(const int16_t *p) { return (FbVp){vld1q_s16(p), vld1q_s16(p + 8), vld1q_s16(p + 16), vld1q_s16(p + 24)}; }
+static inline void fb_vp_store(int16_t *p, FbVp a)
+{
+    vst1q_s16(p, a.low0);
+    vst1q_s16(p + 8, a.low1);
+    vst1q_s16(p + 16, a.high0);
+    vst1q_s16(p + 24, a.high1);
+}
+static inline FbVp fb_vp_weights(const int16_t *w0, const int16_t *w1, size_t n)
+{
+    int16_t a[16] = {0}, b[16] = {0};
+    memcpy(a, w0, n * sizeof *a);
+    if (w1) {
+        memcpy(b, w1, n * sizeof *b);
+    }
+    return (FbVp){vld1q_s16(a), vld1q_s16(b), vld1q_s16(a + 8), vld1q_s16(b + 8)};
+}
+static inline FbVi fb_vi_dot2(FbVi sum, FbVp x, FbVp w)
+{
+    sum.q0 = vmlal_s16(vmlal_s16(sum.q0, vget_low_s16(x.low0), vget_low_s16(w.low0)), vget_low_s16(x.low1), vget_low_s16(w.low1));
+    sum.q1 = vmlal_high_s16(vmlal_high_s16(sum.q1, x.low0, w.low0), x.low1, w.low1);
+    sum.q2 = vmlal_s16(vmlal_s16(sum.q2, vget_low_s16(x.high0), vget_low_s16(w.high0)), vget_low_s16(x.high1), vget_low_s16(w.high1));
+    sum.q3 = vmlal_high_s16(vmlal_high_s16(sum.q3, x.high0, w.high0), x.high1, w.high1);
+    return sum;
+}
+static inline FbVi fb_vi_ordered(FbVi sum) { return sum; }
 
 /* The fixed tree: lane i + lane i + 8, then + 4, + 2, + 1. */
 static inline float fb_v_sum(FbV a)

@@ -20,6 +20,7 @@ typedef struct FbV { float x[16]; } FbV;
 typedef struct FbVi { int32_t x[16]; } FbVi;
 typedef struct FbVm { uint32_t x[16]; } FbVm; /* all ones or all zeros per lane */
 typedef struct FbVb { uint8_t x[16]; } FbVb; /* sixteen codes */
+typedef struct FbVp { int16_t x[32]; } FbVp; /* sixteen pairs of 16-bit numbers */
 
 /* Calls, not inlined: sixteen checked lanes of every operation in every function made sanitizer builds of the scalar rows take minutes. */
 #define FB_LANE_OP static __attribute__((noinline, unused))
@@ -141,6 +142,35 @@ FB_LANE_OP void fb_v_map(const uint8_t *x, float *y, size_t count, const float t
         y[i] = table[x[i]];
     }
 }
+
+/* Pairs (x0[lane], x1[lane]) of codes; of weights, where lanes from n on are zero and w1 may be NULL: zeros. */
+FB_LANE_OP FbVp fb_vp_codes(const uint8_t *x0, const uint8_t *x1)
+{
+    FbVp r;
+    for (int lane = 0; lane < 16; lane++) {
+        r.x[2 * lane] = x0[lane];
+        r.x[2 * lane + 1] = x1[lane];
+    }
+    return r;
+}
+FB_LANE_OP FbVp fb_vp_weights(const int16_t *w0, const int16_t *w1, size_t n)
+{
+    FbVp r = {{0}};
+    for (size_t lane = 0; lane < n; lane++) {
+        r.x[2 * lane] = w0[lane];
+        r.x[2 * lane + 1] = w1 ? w1[lane] : 0;
+    }
+    return r;
+}
+FB_LANE_OP FbVp fb_vp_load(const int16_t *p) { FbVp r; memcpy(r.x, p, sizeof r.x); return r; }
+FB_LANE_OP void fb_vp_store(int16_t *p, FbVp a) { memcpy(p, a.x, sizeof a.x); }
+/* sum + x[0] * w[0] + x[1] * w[1] of each pair, exact. The lanes of sums are in an order of the instruction set's own until fb_vi_ordered. */
+FB_LANE_OP FbVi fb_vi_dot2(FbVi sum, FbVp x, FbVp w)
+{
+    FbVi r;
+    FB_EACH(sum.x[lane] + (int32_t)x.x[2 * lane] * w.x[2 * lane] + (int32_t)x.x[2 * lane + 1] * w.x[2 * lane + 1]);
+}
+FB_LANE_OP FbVi fb_vi_ordered(FbVi sum) { return sum; }
 
 /* The fixed tree: lane i + lane i + 8, then + 4, + 2, + 1. */
 FB_LANE_OP float fb_v_sum(FbV a)

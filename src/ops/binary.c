@@ -6,6 +6,7 @@
 #include "ops/attribute.h"
 #include "ops/binary_functions.h"
 #include "ops/broadcast.h"
+#include "ops/codes_binary.h"
 
 enum { NO_KERNEL = -1 };
 
@@ -358,32 +359,36 @@ static const char *const old_names[] = {"consumed_inputs", NULL};
 static const char *const mod_names[] = {"fmod", NULL};
 static const char *const shift_names[] = {"direction", NULL};
 
-#define BINARY_ROW(NAME, TEXT, SINCE, NEWEST, INPUTS_MIN, INPUTS_MAX, FLAGS, DECODE, NAMES)                                    \
+#define BINARY_ROW(NAME, TEXT, SINCE, NEWEST, INPUTS_MIN, INPUTS_MAX, FLAGS, DECODE, NAMES, INTEGER)                           \
     {                                                                                                                          \
         .domain = "", .name = NAME, .summary = TEXT, .since = SINCE, .newest = NEWEST, .min_inputs = INPUTS_MIN,               \
         .max_inputs = INPUTS_MAX, .min_outputs = 1, .max_outputs = 1, .params_bytes = sizeof(BinaryParams), .flags = FLAGS,    \
-        .decode = DECODE, .infer = infer_binary, .run = run_binary, .attributes = NAMES                                        \
+        .decode = DECODE, .infer = infer_binary, .run = run_binary, .integer = INTEGER, .attributes = NAMES                    \
     }
 #define BINARY(NAME, TEXT, SINCE) \
-    BINARY_ROW(NAME, TEXT, SINCE, FB_OPSET_NEWEST, 2, 2, FB_OP_POINTWISE | FB_OP_INPLACE, decode_binary, NULL)
+    BINARY_ROW(NAME, TEXT, SINCE, FB_OPSET_NEWEST, 2, 2, FB_OP_POINTWISE | FB_OP_INPLACE, decode_binary, NULL, NULL)
+/* Between codes too. */
+#define ARITHMETIC(NAME, TEXT) \
+    BINARY_ROW(NAME, TEXT, 7, FB_OPSET_NEWEST, 2, 2, FB_OP_POINTWISE | FB_OP_INPLACE, decode_binary, NULL, &fb_codes_binary_lowering)
 /* Below operator set 7 broadcasting was asked for by attributes; the axis counts in ONNX's order, so memory order must stay. */
-#define LEGACY(NAME, TEXT) BINARY_ROW(NAME, TEXT, 1, 6, 2, 2, FB_OP_INPLACE, decode_legacy, legacy_names)
-#define VARIADIC(NAME, TEXT) BINARY_ROW(NAME, TEXT, 1, FB_OPSET_NEWEST, 1, -1, FB_OP_POINTWISE | FB_OP_INPLACE, decode_binary, old_names)
+#define LEGACY(NAME, TEXT) BINARY_ROW(NAME, TEXT, 1, 6, 2, 2, FB_OP_INPLACE, decode_legacy, legacy_names, NULL)
+#define VARIADIC(NAME, TEXT, INTEGER) \
+    BINARY_ROW(NAME, TEXT, 1, FB_OPSET_NEWEST, 1, -1, FB_OP_POINTWISE | FB_OP_INPLACE, decode_binary, old_names, INTEGER)
 /* The result is bool: no shared memory with wider inputs. */
-#define COMPARE(NAME, TEXT, SINCE) BINARY_ROW(NAME, TEXT, SINCE, FB_OPSET_NEWEST, 2, 2, FB_OP_POINTWISE, decode_binary, NULL)
-#define COMPARE_LEGACY(NAME, TEXT) BINARY_ROW(NAME, TEXT, 1, 6, 2, 2, 0, decode_legacy, legacy_names)
+#define COMPARE(NAME, TEXT, SINCE) BINARY_ROW(NAME, TEXT, SINCE, FB_OPSET_NEWEST, 2, 2, FB_OP_POINTWISE, decode_binary, NULL, NULL)
+#define COMPARE_LEGACY(NAME, TEXT) BINARY_ROW(NAME, TEXT, 1, 6, 2, 2, 0, decode_legacy, legacy_names, NULL)
 
 static const FbOp rows[] = {
     LEGACY("Add", "sum of two tensors"),
-    BINARY("Add", "sum of two tensors", 7),
+    ARITHMETIC("Add", "sum of two tensors"),
     COMPARE_LEGACY("And", "logical and"),
     COMPARE("And", "logical and", 7),
-    BINARY_ROW("BitShift", "shift of bits", 11, FB_OPSET_NEWEST, 2, 2, FB_OP_POINTWISE | FB_OP_INPLACE, decode_shift, shift_names),
+    BINARY_ROW("BitShift", "shift of bits", 11, FB_OPSET_NEWEST, 2, 2, FB_OP_POINTWISE | FB_OP_INPLACE, decode_shift, shift_names, NULL),
     BINARY("BitwiseAnd", "and of every bit", 18),
     BINARY("BitwiseOr", "or of every bit", 18),
     BINARY("BitwiseXor", "exclusive or of every bit", 18),
     LEGACY("Div", "quotient of two tensors"),
-    BINARY("Div", "quotient of two tensors", 7),
+    ARITHMETIC("Div", "quotient of two tensors"),
     COMPARE_LEGACY("Equal", "a == b"),
     COMPARE("Equal", "a == b", 7),
     COMPARE_LEGACY("Greater", "a > b"),
@@ -392,12 +397,12 @@ static const FbOp rows[] = {
     COMPARE_LEGACY("Less", "a < b"),
     COMPARE("Less", "a < b", 7),
     COMPARE("LessOrEqual", "a <= b", 12),
-    VARIADIC("Max", "largest of the inputs"),
-    VARIADIC("Mean", "mean of the inputs"),
-    VARIADIC("Min", "smallest of the inputs"),
-    BINARY_ROW("Mod", "remainder", 10, FB_OPSET_NEWEST, 2, 2, FB_OP_POINTWISE | FB_OP_INPLACE, decode_mod, mod_names),
+    VARIADIC("Max", "largest of the inputs", NULL),
+    VARIADIC("Mean", "mean of the inputs", NULL),
+    VARIADIC("Min", "smallest of the inputs", NULL),
+    BINARY_ROW("Mod", "remainder", 10, FB_OPSET_NEWEST, 2, 2, FB_OP_POINTWISE | FB_OP_INPLACE, decode_mod, mod_names, NULL),
     LEGACY("Mul", "product of two tensors"),
-    BINARY("Mul", "product of two tensors", 7),
+    ARITHMETIC("Mul", "product of two tensors"),
     COMPARE_LEGACY("Or", "logical or"),
     COMPARE("Or", "logical or", 7),
     LEGACY("PRelu", "x, or slope * x below zero"),
@@ -405,8 +410,8 @@ static const FbOp rows[] = {
     {.domain = "", .name = "Pow", .summary = "power", .since = 7, .newest = FB_OPSET_NEWEST, .min_inputs = 2, .max_inputs = 2, .min_outputs = 1,
      .max_outputs = 1, .flags = FB_OP_POINTWISE | FB_OP_INPLACE, .infer = infer_pow, .run = run_pow},
     LEGACY("Sub", "difference of two tensors"),
-    BINARY("Sub", "difference of two tensors", 7),
-    VARIADIC("Sum", "sum of the inputs"),
+    ARITHMETIC("Sub", "difference of two tensors"),
+    VARIADIC("Sum", "sum of the inputs", &fb_codes_binary_lowering),
     {.domain = "", .name = "Where", .summary = "elements of one tensor or another by a condition", .since = 9, .newest = FB_OPSET_NEWEST,
      .min_inputs = 3, .max_inputs = 3, .min_outputs = 1, .max_outputs = 1, .flags = FB_OP_POINTWISE | FB_OP_INPLACE, .infer = infer_where,
      .run = run_where},

@@ -27,7 +27,7 @@ static void check_bytes(const char *what, const char *kernel, const uint8_t *wan
     }
 }
 
-static int32_t code_of(double real, const FbCodeGrid *grid) /* of a number that is far from a tie */
+static int32_t code_of(double real, const FbCodeGrid *grid) /* real over the grid's scale */
 {
     const double code = nearbyint(real) + grid->zero;
     return (int32_t)(code < grid->low ? grid->low : code > grid->high ? grid->high : code);
@@ -89,24 +89,26 @@ static void compare_quantize(const FbCodesKernel *scalar, const FbCodesKernel *k
     }
 }
 
-/* The definition of a sum or product in double, for values that are far from where rounding turns. */
-static void check_binary_value(const FbCodesBinary *r, size_t i, double got)
+/* A sum or product, operation by operation. */
+static void check_binary_value(const FbCodesBinary *r, size_t i, const void *y)
 {
     const FbCodesOperand *o[2] = {&r->a, &r->b};
-    double v[2];
+    float v[2];
     for (int k = 0; k < 2; k++) {
         const size_t at = o[k]->single ? 0 : i;
-        v[k] = o[k]->codes ? (double)o[k]->grid.scale * (o[k]->codes[at] - o[k]->grid.zero) : (double)o[k]->reals[at];
+        v[k] = o[k]->grid.scale * (o[k]->codes ? (float)(o[k]->codes[at] - o[k]->grid.zero) : o[k]->reals[at]);
     }
-    double x = r->multiply ? v[0] * v[1] : v[0] + v[1];
-    if (r->after.codes && r->after.real.count == 0 && r->after.table == NULL) {
-        x *= (double)r->after.inverse;
-        if (fabs(x - floor(x) - 0.5) > 1e-3) {
-            assert_int_equal((int)got, code_of(x, &r->after.grid));
-        }
-    } else if (!r->after.codes && r->after.real.count == 0) {
-        assert_true(fabs(x - got) <= 1e-4 * (1 + fabs(v[0]) + fabs(v[1]) + fabs(x)));
+    float x = r->multiply ? v[0] * v[1] : v[0] + v[1];
+    if (r->after.real.count) { /* leaky, then clamp */
+        x = x < 0 ? x * r->after.real.ops[0].a : x;
+        x = x < r->after.real.ops[1].a ? r->after.real.ops[1].a : x > r->after.real.ops[1].b ? r->after.real.ops[1].b : x;
     }
+    if (!r->after.codes) {
+        check_same("binary", "scalar", &x, (const float *)y + i, 1);
+        return;
+    }
+    const int32_t code = code_of((double)(x / r->after.grid.scale), &r->after.grid);
+    assert_int_equal(((const uint8_t *)y)[i], r->after.table ? r->after.table[code] : code);
 }
 
 static void compare_binary(const FbCodesKernel *scalar, const FbCodesKernel *kernel)
@@ -123,8 +125,8 @@ static void compare_binary(const FbCodesKernel *scalar, const FbCodesKernel *ker
         float *reals = check_block(n * 4, 4, &base[2]);
         uint8_t *want = check_block(n * 4, 0, &base[3]), *got = check_block(n * 4, 4 * (c % 4), &base[4]), *inside = check_block(n, 0, &base[5]);
         check_fill(reals, n, CHECK_RANDOM, c);
-        FbCodesBinary r = {.count = n, .a = {a, NULL, {0.7f, 120, 0, 255}, false}, .b = {b, NULL, {0.45f, 3, 0, 255}, false}, .multiply = multiply,
-                           .after = {.codes = codes, .inverse = how & 4 ? 0.01f : 1, .grid = {1, 31, 2, 251}}, .y = want};
+        FbCodesBinary r = {.count = n, .a = {a, NULL, {0.7f, 120, 0, 255}, false}, .b = {b, NULL, {c % 7 ? 0.45f : -0.45f, 3, 0, 255}, false}, .multiply = multiply,
+                           .after = {.codes = codes, .grid = {how & 4 ? 100.0f : 1.5f, 31, 2, 251}}, .y = want};
         r.after.real.count = how & 8 ? 2 : 0;
         r.after.real.ops[0] = (FbEpilogueOp){.kind = FB_EPILOGUE_LEAKY, .a = 0.1f};
         r.after.real.ops[1] = (FbEpilogueOp){.kind = FB_EPILOGUE_CLAMP, .a = -30, .b = 60};
@@ -137,7 +139,7 @@ static void compare_binary(const FbCodesKernel *scalar, const FbCodesKernel *ker
         }
         scalar->binary(&r);
         for (size_t i = 0; i < n; i++) {
-            check_binary_value(&r, i, codes ? (double)want[i] : (double)((float *)(void *)want)[i]);
+            check_binary_value(&r, i, want);
         }
         r.y = got;
         kernel->binary(&r);
@@ -227,7 +229,7 @@ static void known_binary(void **state)
     const uint8_t a[] = {10, 20, 255}, b[] = {1, 2, 3};
     uint8_t y[3];
     FbCodesBinary r = {.count = 3, .a = {a, NULL, {2, 10, 0, 255}, false}, .b = {b, NULL, {0.5f, 0, 0, 255}, false},
-                       .after = {.codes = true, .inverse = 1, .grid = {1, 7, 0, 255}}, .y = y};
+                       .after = {.codes = true, .grid = {1, 7, 0, 255}}, .y = y};
     fb_codes_pick(0)->binary(&r); /* 0 + 0.5 -> 0; 20 + 1 -> 21; 490 + 1.5 -> more than 255 */
     assert_true(y[0] == 7 && y[1] == 28 && y[2] == 255);
     r.multiply = true;

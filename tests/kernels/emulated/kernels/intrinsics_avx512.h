@@ -79,6 +79,8 @@ static inline __m128i emulated_cvtusepi32_epi8(__m512i a)
     }
     return _mm_loadu_si128((const __m128i *)(const void *)bytes);
 }
+#undef _mm512_madd_epi16 /* SIMDe's own name for it takes four arguments */
+#define _mm512_madd_epi16 simde_mm512_madd_epi16
 #define _mm512_cvtepu8_epi32 emulated_cvtepu8_epi32
 #define _mm512_cvtusepi32_epi8 emulated_cvtusepi32_epi8
 #define _mm512_maskz_loadu_ps emulated_maskz_loadu_ps

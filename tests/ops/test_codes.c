@@ -1,0 +1,117 @@
+/* Operators on codes that are no products: their lowerings against their own run in float, code by code. */
+#include "codes_harness.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+static const FbCodeGrid grids[] = {{0.0231f, 117, 0, 255}, {0.31f, 0, 0, 255}, {0.0077f, 255, 0, 255}, {0.11f, 8, 0, 15}, {0.05f, 128, 1, 255}};
+enum { GRIDS = sizeof grids / sizeof *grids };
+
+typedef struct Total { int64_t codes, different; } Total;
+
+static void end(CodesTest *t, Total *total)
+{
+    total->codes += t->total;
+    total->different += t->different;
+    op_test_end(&t->op);
+}
+
+/* At most one code in a thousand. */
+static void expect_few(const char *what, const Total *total)
+{
+    if (total->different * 1000 > total->codes) {
+        fail_msg("%s: %lld of %lld codes differ", what, (long long)total->different, (long long)total->codes);
+    }
+}
+
+/* Whether the second may be turned to channels last: not, as a constant; yes. */
+typedef struct Pair { int a_rank, b_rank; int64_t a[4], b[4]; int turns; } Pair;
+
+static const Pair pairs[] = {
+    {4, 4, {2, 16, 9, 7}, {2, 16, 9, 7}, 1}, {4, 4, {1, 48, 5, 6}, {1, 48, 1, 1}, 2}, {4, 4, {2, 3, 4, 5}, {1, 1, 1, 1}, 2},
+    {4, 4, {1, 1, 3, 3}, {2, 5, 3, 3}, 1},   {3, 1, {2, 7, 33}, {33}, 0},           {2, 2, {70, 90}, {70, 90}, 0},
+    {2, 2, {8, 1}, {1, 19}, 0},             {4, 3, {1, 6, 4, 4}, {6, 1, 1}, 0},
+};
+
+/* a op b with b as codes, reals, or a constant. */
+static void binary_case(const char *name, const Pair *p, int b_kind, const FbFusedOp *fused, const FbCodeGrid *store, bool last, uint64_t seed,
+                        Total *total)
+{
+    CodesTest t = {.store = store};
+    op_test_begin(&t.op, "", name, 13);
+    codes_test_codes(&t, p->a_rank, p->a, grids[seed % GRIDS], seed);
+    if (b_kind == 0) {
+        codes_test_codes(&t, p->b_rank, p->b, grids[(seed / 5 + 1) % GRIDS], seed + 1);
+    } else {
+        codes_test_reals(&t, p->b_rank, p->b, b_kind == 2, seed + 1);
+    }
+    if (fused) {
+        t.fused[t.fused_count++] = *fused;
+    }
+    codes_test_run(&t, last);
+    end(&t, total);
+}
+
+static void sums_and_products(void **state)
+{
+    (void)state;
+    static const FbFusedOp fused[] = {{.kind = FB_EPILOGUE_CLAMP, .a = 0, .b = INFINITY, .operand = -1},
+                                      {.kind = FB_EPILOGUE_LEAKY, .a = 0.1f, .operand = -1},
+                                      {.kind = FB_EPILOGUE_SILU, .operand = -1},
+                                      {.kind = FB_EPILOGUE_CLAMP, .a = -0.37f, .b = 1.21f, .operand = -1}};
+    static const char *const names[] = {"Add", "Sub", "Mul", "Sum"};
+    static const FbCodeGrid stores[] = {{0.037f, 100, 0, 255}, {0.5f, 3, 0, 255}, {0.21f, 128, 1, 255}};
+    Total total = {0, 0};
+    uint64_t seed = 0;
+    for (size_t p = 0; p < sizeof pairs / sizeof *pairs; p++) {
+        for (int n = 0; n < 4; n++) {
+            for (int b_kind = 0; b_kind < 3; b_kind++) {
+                for (int f = -1; f < 4; f++, seed++) {
+                    const bool last = pairs[p].turns > (b_kind == 2) && seed % 2;
+                    binary_case(names[n], &pairs[p], b_kind, f < 0 ? NULL : &fused[f], seed % 5 == 4 ? NULL : &stores[seed % 3], last, seed, &total);
+                }
+            }
+        }
+    }
+    assert_true(total.codes > 100000);
+    expect_few("sums and products", &total);
+    const int64_t dims[] = {2, 3, 4, 5}, one[] = {1};
+    for (int i = 0; i < 2; i++) { /* a number that is no constant has no channels to turn */
+        CodesTest t = {.store = &stores[0]};
+        op_test_begin(&t.op, "", "Div", 13);
+        codes_test_codes(&t, 4, dims, grids[0], 1);
+        codes_test_reals(&t, 1, one, i, 2);
+        assert_int_equal(codes_test_accepts(&t, true), i);
+        if (i) {
+            codes_test_run(&t, true);
+        }
+        end(&t, &total);
+    }
+    expect_few("quotients", &total);
+}
+
+static void refused_operands(void **state)
+{
+    (void)state;
+    const int64_t dims[] = {4};
+    CodesTest t = {.store = &grids[0], .fused_count = 1, .fused = {{.kind = FB_EPILOGUE_ADD, .operand = 2}}};
+    op_test_begin(&t.op, "", "Add", 13);
+    codes_test_codes(&t, 1, dims, grids[0], 1);
+    codes_test_codes(&t, 1, dims, grids[1], 2);
+    assert_false(codes_test_accepts(&t, false));
+    t.fused[0] = (FbFusedOp){.kind = FB_EPILOGUE_ROUND, .a = 0.1f, .high = 255, .operand = -1};
+    assert_false(codes_test_accepts(&t, false)); /* rounds twice */
+    t.fused_count = 0;
+    assert_true(codes_test_accepts(&t, false));
+    op_test_end(&t.op);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(sums_and_products), cmocka_unit_test(refused_operands)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
