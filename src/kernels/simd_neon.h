@@ -65,14 +65,15 @@ static inline void fb_vi_store(int32_t *p, FbVi a)
     vst1q_s32(p + 8, a.q2);
     vst1q_s32(p + 12, a.q3);
 }
-static inline FbVi fb_vi_load_n(const int32_t *p, size_t n)
+/* Calls, not inlined: the ends of rows, in many places. */
+static __attribute__((noinline, unused)) FbVi fb_vi_load_n(const int32_t *p, size_t n)
 {
     const size_t n1 = fb_quarter_rest(n, 4), n2 = fb_quarter_rest(n, 8), n3 = fb_quarter_rest(n, 12);
     const int32x4_t zero = vdupq_n_s32(0); /* no pointer is formed that is not used */
     return (FbVi){fb_quarter_load(p, n), n1 ? fb_quarter_load(p + 4, n1) : zero, n2 ? fb_quarter_load(p + 8, n2) : zero,
                   n3 ? fb_quarter_load(p + 12, n3) : zero};
 }
-static inline void fb_vi_store_n(int32_t *p, FbVi a, size_t n)
+static __attribute__((noinline, unused)) void fb_vi_store_n(int32_t *p, FbVi a, size_t n)
 {
     fb_quarter_store(p, a.q0, n);
     if (n > 4) {

@@ -25,6 +25,7 @@ static inline __attribute__((noreturn, unused, format(printf, 3, 4))) void neon_
 #define assert_non_null(pointer) assert_true((pointer) != NULL)
 #define assert_null(pointer) assert_true((pointer) == NULL)
 #define assert_int_equal(a, b) assert_true((long long)(a) == (long long)(b))
+#define assert_in_range(value, low, high) assert_true((value) >= (low) && (value) <= (high))
 #define assert_memory_equal(a, b, bytes) assert_true(memcmp((a), (b), (bytes)) == 0)
 
 struct CMUnitTest {
