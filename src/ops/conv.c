@@ -7,7 +7,7 @@
 #include "ops/check.h"
 #include "ops/number.h"
 
-static FbStatus conv_decode(const FbNode *node, FbArena *arena, void *params, FbError *err)
+FbStatus fb_conv_decode(const FbNode *node, FbArena *arena, void *params, FbError *err)
 {
     (void)arena;
     FbConvParams *p = params;
@@ -40,7 +40,7 @@ static FbStatus copy_ints(const FbNode *node, const char *name, int64_t low, int
 static FbStatus conv_transpose_decode(const FbNode *node, FbArena *arena, void *params, FbError *err)
 {
     FbConvParams *p = params;
-    FB_TRY(conv_decode(node, arena, params, err));
+    FB_TRY(fb_conv_decode(node, arena, params, err));
     FB_TRY(copy_ints(node, "output_padding", 0, p->output_padding, &p->output_padding_count, err));
     return copy_ints(node, "output_shape", 1, p->output_shape, &p->output_shape_count, err);
 }
@@ -59,7 +59,7 @@ static FbStatus conv_check_bias(const FbInfer *infer, int64_t channels, FbError 
     return FB_OK;
 }
 
-static FbStatus conv_infer(FbInfer *infer, FbError *err)
+FbStatus fb_conv_infer(FbInfer *infer, FbError *err)
 {
     const FbConvParams *p = infer->params;
     const FbShape *x = &infer->inputs[0].shape, *w = &infer->inputs[1].shape;
@@ -159,13 +159,13 @@ static void plain_pixels(void *arg, size_t slot, size_t begin, size_t end)
     }
 }
 
-static size_t conv_scratch(const FbCall *call)
+size_t fb_conv_scratch(const FbCall *call)
 {
     const FbTensor *w = call->inputs[1];
     return (size_t)fb_context_threads(call->context) * (size_t)fb_window_product(w->dims + 2, w->rank - 2) * sizeof(int64_t);
 }
 
-static FbStatus conv_run(const FbCall *call, FbError *err)
+FbStatus fb_conv_run(const FbCall *call, FbError *err)
 {
     const FbConvParams *p = call->params;
     const FbTensor *x = call->inputs[0], *w = call->inputs[1];
@@ -197,8 +197,8 @@ static const char *const conv_transpose_attributes[] = {"auto_pad",     "dilatio
 
 static const FbOp rows[] = {
     {.domain = "", .name = "Conv", .summary = "convolution", .since = 1, .newest = FB_OPSET_NEWEST, .min_inputs = 2, .max_inputs = 3,
-     .min_outputs = 1, .max_outputs = 1, .params_bytes = sizeof(FbConvParams), .flags = FB_OP_SPATIAL, .decode = conv_decode,
-     .infer = conv_infer, .scratch = conv_scratch, .run = conv_run, .lowering = &fb_conv_lowering, .integer = &fb_conv_integer_lowering,
+     .min_outputs = 1, .max_outputs = 1, .params_bytes = sizeof(FbConvParams), .flags = FB_OP_SPATIAL, .decode = fb_conv_decode,
+     .infer = fb_conv_infer, .scratch = fb_conv_scratch, .run = fb_conv_run, .lowering = &fb_conv_lowering, .integer = &fb_conv_integer_lowering,
      .attributes = conv_attributes},
     {.domain = "", .name = "ConvTranspose", .summary = "transposed convolution", .since = 1, .newest = FB_OPSET_NEWEST, .min_inputs = 2,
      .max_inputs = 3, .min_outputs = 1, .max_outputs = 1, .params_bytes = sizeof(FbConvParams), .flags = FB_OP_SPATIAL,

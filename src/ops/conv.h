@@ -14,6 +14,11 @@ typedef struct FbConvParams {
 } FbConvParams;
 
 extern const FbLowering fb_conv_lowering, fb_conv_integer_lowering;
+/* The parts of Conv's row, for operators that begin with a convolution: params begin with FbConvParams. */
+FbStatus fb_conv_decode(const FbNode *node, FbArena *arena, void *params, FbError *err);
+FbStatus fb_conv_infer(FbInfer *infer, FbError *err);
+size_t fb_conv_scratch(const FbCall *call);
+FbStatus fb_conv_run(const FbCall *call, FbError *err);
 FbStatus fb_conv_transpose_infer(FbInfer *infer, FbError *err);
 FbStatus fb_conv_transpose_run(const FbCall *call, FbError *err);
 

@@ -16,7 +16,7 @@ static FbStatus matmul_decode(const FbNode *node, FbArena *arena, void *params, 
     return FB_OK;
 }
 
-static FbStatus gemm_decode(const FbNode *node, FbArena *arena, void *params, FbError *err)
+FbStatus fb_gemm_decode(const FbNode *node, FbArena *arena, void *params, FbError *err)
 {
     FbMatmulParams *p = params;
     (void)arena;
@@ -35,7 +35,7 @@ static FbStatus check_depth(int64_t a, int64_t b, FbError *err)
     return FB_OK;
 }
 
-static FbStatus matmul_infer(FbInfer *infer, FbError *err)
+FbStatus fb_matmul_infer(FbInfer *infer, FbError *err)
 {
     const FbShape *a = &infer->inputs[0].shape, *b = &infer->inputs[1].shape;
     FbShape *y = &infer->outputs[0].shape;
@@ -65,7 +65,7 @@ static FbStatus matmul_infer(FbInfer *infer, FbError *err)
     return FB_OK;
 }
 
-static FbStatus gemm_infer(FbInfer *infer, FbError *err)
+FbStatus fb_gemm_infer(FbInfer *infer, FbError *err)
 {
     const FbMatmulParams *p = infer->params;
     const FbShape *a = &infer->inputs[0].shape, *b = &infer->inputs[1].shape;
@@ -220,20 +220,19 @@ static void plain_rows(void *arg, size_t slot, size_t begin, size_t end)
     }
 }
 
-static size_t matmul_scratch(const FbCall *call)
+size_t fb_matmul_scratch(const FbCall *call)
 {
     const size_t a = (size_t)fb_tensor_elements(call->inputs[0]), b = (size_t)fb_tensor_elements(call->inputs[1]);
     return (a + b) * fb_work_bytes(fb_work_of(call->inputs[0]->dtype));
 }
 
-static FbStatus matmul_run(const FbCall *call, FbError *err)
+FbStatus fb_matmul_run_shape(const FbCall *call, const FbMatmulParams *params, const FbMatmul *shape, FbError *err)
 {
     const FbTensor *a = call->inputs[0], *b = call->inputs[1];
     const FbWork work = fb_work_of(a->dtype);
     const int64_t a_count = fb_tensor_elements(a), b_count = fb_tensor_elements(b);
-    PlainProduct p = {fb_matmul_of(call->params, a->rank, a->dims, b->rank, b->dims), work, call->scratch,
-                      (char *)call->scratch + (size_t)a_count * fb_work_bytes(work), fb_call_input(call, 2), 0, 0, call->params,
-                      call->outputs[0]};
+    PlainProduct p = {*shape, work, call->scratch, (char *)call->scratch + (size_t)a_count * fb_work_bytes(work), fb_call_input(call, 2), 0, 0,
+                      params, call->outputs[0]};
     fb_work_load(a->dtype, a->data, 0, 1, work, call->scratch, (size_t)a_count);
     fb_work_load(b->dtype, b->data, 0, 1, work, (char *)call->scratch + (size_t)a_count * fb_work_bytes(work), (size_t)b_count);
     if (p.c) {
@@ -245,16 +244,23 @@ static FbStatus matmul_run(const FbCall *call, FbError *err)
     return fb_check_cancel(call->context, err);
 }
 
+FbStatus fb_matmul_run(const FbCall *call, FbError *err)
+{
+    const FbTensor *a = call->inputs[0], *b = call->inputs[1];
+    const FbMatmul shape = fb_matmul_of(call->params, a->rank, a->dims, b->rank, b->dims);
+    return fb_matmul_run_shape(call, call->params, &shape, err);
+}
+
 static const char *const gemm_attributes[] = {"alpha", "beta", "transA", "transB", NULL};
 
 static const FbOp rows[] = {
     {.domain = "", .name = "MatMul", .summary = "matrix product, batches broadcast", .since = 1, .newest = FB_OPSET_NEWEST, .min_inputs = 2,
      .max_inputs = 2, .min_outputs = 1, .max_outputs = 1, .params_bytes = sizeof(FbMatmulParams), .decode = matmul_decode,
-     .infer = matmul_infer, .scratch = matmul_scratch, .run = matmul_run, .lowering = &fb_matmul_lowering,
+     .infer = fb_matmul_infer, .scratch = fb_matmul_scratch, .run = fb_matmul_run, .lowering = &fb_matmul_lowering,
      .integer = &fb_matmul_integer_lowering},
     {.domain = "", .name = "Gemm", .summary = "alpha A B + beta C", .since = 7, .newest = FB_OPSET_NEWEST, .min_inputs = 2, .max_inputs = 3,
-     .min_outputs = 1, .max_outputs = 1, .params_bytes = sizeof(FbMatmulParams), .decode = gemm_decode, .infer = gemm_infer,
-     .scratch = matmul_scratch, .run = matmul_run, .lowering = &fb_matmul_lowering,
+     .min_outputs = 1, .max_outputs = 1, .params_bytes = sizeof(FbMatmulParams), .decode = fb_gemm_decode, .infer = fb_gemm_infer,
+     .scratch = fb_matmul_scratch, .run = fb_matmul_run, .lowering = &fb_matmul_lowering,
      .integer = &fb_matmul_integer_lowering, .attributes = gemm_attributes},
 };
 const FbOpFamily fb_ops_matmul = {rows, sizeof rows / sizeof *rows};

@@ -26,5 +26,13 @@ FbMatmul fb_matmul_of(const FbMatmulParams *params, int a_rank, const int64_t *a
 void fb_matmul_offsets(const FbMatmul *matmul, int64_t index, int64_t *a, int64_t *b);
 
 extern const FbLowering fb_matmul_lowering, fb_matmul_integer_lowering;
+/* The parts of the rows, for operators that begin with a product: params begin with FbMatmulParams. */
+FbStatus fb_gemm_decode(const FbNode *node, FbArena *arena, void *params, FbError *err);
+FbStatus fb_gemm_infer(FbInfer *infer, FbError *err);
+FbStatus fb_matmul_infer(FbInfer *infer, FbError *err);
+size_t fb_matmul_scratch(const FbCall *call);
+FbStatus fb_matmul_run(const FbCall *call, FbError *err);
+/* The plain product of inputs 0 and 1 with other strides than their dimensions have. */
+FbStatus fb_matmul_run_shape(const FbCall *call, const FbMatmulParams *params, const FbMatmul *shape, FbError *err);
 
 #endif

@@ -117,7 +117,7 @@ static FbStatus check_counts(const FbNode *node, const FbOp *op, FbError *err)
         return fb_error_set(err, FB_ERR_FORMAT, "%s has %u outputs, expected %d to %d", op->name, outputs, op->min_outputs, op->max_outputs);
     }
     for (int i = 0; i < op->min_inputs; i++) {
-        if (node->inputs[i] == FB_NONE) {
+        if (node->inputs[i] == FB_NONE && (op->optional >> i & 1) == 0) {
             return fb_error_set(err, FB_ERR_FORMAT, "%s lacks its required input %d", op->name, i);
         }
     }

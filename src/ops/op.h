@@ -67,6 +67,7 @@ typedef struct FbOp {
     const char *domain, *name, *summary;
     int since, newest;                 /* operator-set versions understood; several rows of one name serve disjoint ranges */
     int min_inputs, max_inputs;        /* max -1: any number */
+    uint32_t optional;                 /* bit i: input i may be absent although it is below min_inputs */
     int min_outputs, max_outputs;
     size_t params_bytes;               /* 0: no params, decode may be NULL */
     unsigned flags;

@@ -234,22 +234,25 @@ static const char *const alpha_names[] = {"alpha", NULL};
 static const char *const axis_names[] = {"axis", NULL};
 static const char *const pool_names[] = {"channels_last", NULL};
 
-#define QLINEAR(NAME, TEXT, INPUTS_MIN, INPUTS_MAX, PARAMS, DECODE, INFER, RUN, NAMES)                                          \
+/* Zero points that may be absent before inputs that may not. */
+enum { OPTIONAL_NONE = 0, OPTIONAL_UNARY = 1 << 2, OPTIONAL_PAIR = 1 << 2 | 1 << 5 };
+
+#define QLINEAR(NAME, TEXT, INPUTS_MIN, INPUTS_MAX, OPTIONAL, PARAMS, DECODE, INFER, RUN, NAMES)                                          \
     {                                                                                                                          \
         .domain = "com.microsoft", .name = NAME, .summary = TEXT, .since = 1, .newest = 1, .min_inputs = INPUTS_MIN,           \
-        .max_inputs = INPUTS_MAX, .min_outputs = 1, .max_outputs = 1, .params_bytes = PARAMS, .decode = DECODE,                \
+        .max_inputs = INPUTS_MAX, .optional = OPTIONAL, .min_outputs = 1, .max_outputs = 1, .params_bytes = PARAMS, .decode = DECODE,                \
         .infer = INFER, .run = RUN, .attributes = NAMES                                                                        \
     }
 
 static const FbOp rows[] = {
-    QLINEAR("QLinearAdd", "sum of quantized tensors", 7, 8, 0, NULL, infer_pair, run_pair, NULL),
-    QLINEAR("QLinearConcat", "quantized tensors joined", 5, -1, sizeof(ConcatParams8), decode_concat, infer_concat, run_concat, axis_names),
-    QLINEAR("QLinearGlobalAveragePool", "mean of every channel of a quantized tensor", 5, 5, sizeof(PoolParams8), decode_pool, infer_pool,
+    QLINEAR("QLinearAdd", "sum of quantized tensors", 7, 8, OPTIONAL_PAIR, 0, NULL, infer_pair, run_pair, NULL),
+    QLINEAR("QLinearConcat", "quantized tensors joined", 5, -1, OPTIONAL_NONE, sizeof(ConcatParams8), decode_concat, infer_concat, run_concat, axis_names),
+    QLINEAR("QLinearGlobalAveragePool", "mean of every channel of a quantized tensor", 5, 5, OPTIONAL_UNARY, sizeof(PoolParams8), decode_pool, infer_pool,
             run_pool, pool_names),
-    QLINEAR("QLinearLeakyRelu", "LeakyRelu of a quantized tensor", 4, 5, sizeof(UnaryParams8), decode_unary, fb_qlinear_infer_unary,
+    QLINEAR("QLinearLeakyRelu", "LeakyRelu of a quantized tensor", 4, 5, OPTIONAL_UNARY, sizeof(UnaryParams8), decode_unary, fb_qlinear_infer_unary,
             run_unary, alpha_names),
-    QLINEAR("QLinearMul", "product of quantized tensors", 7, 8, 0, NULL, infer_pair, run_pair, NULL),
-    QLINEAR("QLinearSigmoid", "Sigmoid of a quantized tensor", 4, 5, sizeof(UnaryParams8), decode_unary, fb_qlinear_infer_unary, run_unary,
+    QLINEAR("QLinearMul", "product of quantized tensors", 7, 8, OPTIONAL_PAIR, 0, NULL, infer_pair, run_pair, NULL),
+    QLINEAR("QLinearSigmoid", "Sigmoid of a quantized tensor", 4, 5, OPTIONAL_UNARY, sizeof(UnaryParams8), decode_unary, fb_qlinear_infer_unary, run_unary,
             NULL),
 };
 

@@ -170,10 +170,10 @@ static const char *const softmax_names[] = {"axis", "opset", NULL};
 
 static const FbOp rows[] = {
     {.domain = "com.microsoft", .name = "QLinearAveragePool", .summary = "mean of a window of a quantized tensor", .since = 1, .newest = 1,
-     .min_inputs = 4, .max_inputs = 5, .min_outputs = 1, .max_outputs = 1, .params_bytes = sizeof(AverageParams), .decode = decode_average,
+     .min_inputs = 4, .max_inputs = 5, .optional = 1 << 2, .min_outputs = 1, .max_outputs = 1, .params_bytes = sizeof(AverageParams), .decode = decode_average,
      .infer = infer_average, .run = run_average, .attributes = average_names},
     {.domain = "com.microsoft", .name = "QLinearSoftmax", .summary = "Softmax of a quantized tensor", .since = 1, .newest = 1,
-     .min_inputs = 4, .max_inputs = 5, .min_outputs = 1, .max_outputs = 1, .params_bytes = sizeof(SoftmaxParams8), .decode = decode_softmax,
+     .min_inputs = 4, .max_inputs = 5, .optional = 1 << 2, .min_outputs = 1, .max_outputs = 1, .params_bytes = sizeof(SoftmaxParams8), .decode = decode_softmax,
      .infer = infer_softmax, .run = run_softmax, .attributes = softmax_names},
 };
 

@@ -2,6 +2,7 @@
 #include "ops/table.h"
 
 extern const FbOpFamily fb_ops_attention;
+extern const FbOpFamily fb_ops_bias_gelu;
 extern const FbOpFamily fb_ops_binary;
 extern const FbOpFamily fb_ops_boxes;
 extern const FbOpFamily fb_ops_cast;
@@ -11,6 +12,7 @@ extern const FbOpFamily fb_ops_cumulative;
 extern const FbOpFamily fb_ops_determinant;
 extern const FbOpFamily fb_ops_einsum;
 extern const FbOpFamily fb_ops_fourier;
+extern const FbOpFamily fb_ops_fused_product;
 extern const FbOpFamily fb_ops_gather;
 extern const FbOpFamily fb_ops_generator;
 extern const FbOpFamily fb_ops_integer_conv;
@@ -19,9 +21,11 @@ extern const FbOpFamily fb_ops_join;
 extern const FbOpFamily fb_ops_linear_attention;
 extern const FbOpFamily fb_ops_loss;
 extern const FbOpFamily fb_ops_matmul;
+extern const FbOpFamily fb_ops_matmul_nbits;
 extern const FbOpFamily fb_ops_norm_batch;
 extern const FbOpFamily fb_ops_norm_layer;
 extern const FbOpFamily fb_ops_norm_other;
+extern const FbOpFamily fb_ops_packed_attention;
 extern const FbOpFamily fb_ops_pad;
 extern const FbOpFamily fb_ops_pool;
 extern const FbOpFamily fb_ops_pool_global;
@@ -40,6 +44,7 @@ extern const FbOpFamily fb_ops_sample;
 extern const FbOpFamily fb_ops_scatter;
 extern const FbOpFamily fb_ops_search;
 extern const FbOpFamily fb_ops_signal_window;
+extern const FbOpFamily fb_ops_skip_norm;
 extern const FbOpFamily fb_ops_slice;
 extern const FbOpFamily fb_ops_softmax;
 extern const FbOpFamily fb_ops_transpose;
@@ -49,6 +54,7 @@ extern const FbOpFamily fb_ops_unpool;
 
 const FbOpFamily *const fb_op_families[] = {
     &fb_ops_attention,
+    &fb_ops_bias_gelu,
     &fb_ops_binary,
     &fb_ops_boxes,
     &fb_ops_cast,
@@ -58,6 +64,7 @@ const FbOpFamily *const fb_op_families[] = {
     &fb_ops_determinant,
     &fb_ops_einsum,
     &fb_ops_fourier,
+    &fb_ops_fused_product,
     &fb_ops_gather,
     &fb_ops_generator,
     &fb_ops_integer_conv,
@@ -66,9 +73,11 @@ const FbOpFamily *const fb_op_families[] = {
     &fb_ops_linear_attention,
     &fb_ops_loss,
     &fb_ops_matmul,
+    &fb_ops_matmul_nbits,
     &fb_ops_norm_batch,
     &fb_ops_norm_layer,
     &fb_ops_norm_other,
+    &fb_ops_packed_attention,
     &fb_ops_pad,
     &fb_ops_pool,
     &fb_ops_pool_global,
@@ -87,6 +96,7 @@ const FbOpFamily *const fb_op_families[] = {
     &fb_ops_scatter,
     &fb_ops_search,
     &fb_ops_signal_window,
+    &fb_ops_skip_norm,
     &fb_ops_slice,
     &fb_ops_softmax,
     &fb_ops_transpose,
