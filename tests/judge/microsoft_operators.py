@@ -122,7 +122,8 @@ def main():
         tally.finish()
         failed += bool(tally.faults)
         verdict = "ok" if not tally.faults else "; ".join(tally.faults[:6])
-        print(f"{op_type:32} {tally.cases:3} cases, {tally.different} of {tally.codes} codes differ, {tally.worst:8.1e} of range  {verdict}", flush=True)
+        print(f"{op_type:32} {tally.cases:3} cases, {tally.different} of {tally.codes} codes differ, {tally.worst:8.1e} of range  {verdict}",
+              flush=True)
     return 1 if failed else 0
 
 
