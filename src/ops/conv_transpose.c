@@ -123,7 +123,7 @@ static double gather(const Transposed *c, int64_t image, int64_t group, int64_t 
     const int64_t x_channels = c->group * c->in_channels;
     double sum = 0;
     float sum_f32 = 0;
-    for (int64_t t = 0; t < c->taps; t++) {
+    for (int64_t t = c->taps; t-- > 0;) { /* from the first input place to the last, as the convolution that it can be rewritten as */
         const int64_t place = source_place(&c->window, pixel, t);
         for (int64_t k = 0; place >= 0 && k < c->in_channels; k++) {
             const int64_t channel = group * c->in_channels + k;

@@ -38,6 +38,9 @@ FbStatus fb_pass_fold_batch_norm(FbGraph *graph, const FbKeep *keep, size_t *fol
 /* A Pad of spatial axes with constant zeros, read by one Conv only, goes into that Conv's pads. The Pad is left without a reader. */
 FbStatus fb_pass_fold_pad(FbGraph *graph, const FbKeep *keep, FbError *err);
 
+/* ConvTranspose with a constant weight becomes Conv and a shuffle of its channels; for execution, in any mode. */
+FbStatus fb_pass_expand_conv_transpose(FbGraph *graph, const FbKeep *keep, FbError *err);
+
 /* Integer operators with constant scales and zero points (QLinearConv, QLinearMatMul, QGemm, QLinearAdd, ...) become real operators between
  * Quants, their weights encoded constants; for integer execution, before constants are folded. What has no such form stays. Codes are the
  * same within 1 unit. Subgraphs too. */

@@ -60,6 +60,7 @@ static FbStatus run_passes(FbGraph *graph, const FbKeep *keep, FbError *err)
     FB_TRY(fb_pass_fold_constants(graph, keep, fb_evaluate_node, graph->context, err));
     FB_TRY(fb_pass_fold_batch_norm(graph, keep, NULL, err));
     FB_TRY(fb_pass_fold_pad(graph, keep, err));
+    FB_TRY(fb_pass_expand_conv_transpose(graph, keep, err));
     return fb_pass_dead_code(graph, keep, err);
 }
 
