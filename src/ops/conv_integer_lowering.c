@@ -194,69 +194,16 @@ static FbStatus conv_bind(FbBind *bind, FbError *err)
     return FB_OK;
 }
 
-/* What one tap of a kernel row sees from `count` pixels of an output row, the first of them looking at input column `column`. */
-static void point_row(const uint8_t *line, int64_t column, int64_t stride, int64_t width, ptrdiff_t channels, const uint8_t *zero, size_t count,
-                      size_t pixel_stride, const uint8_t **to)
-{
-    size_t i = 0;
-    for (; i < count && column < 0; i++, column += stride) {
-        to[i * pixel_stride] = zero;
-    }
-    for (; i < count && column < width; i++, column += stride) {
-        to[i * pixel_stride] = line + column * channels;
-    }
-    for (; i < count; i++) {
-        to[i * pixel_stride] = zero;
-    }
-}
-
-/* Pointers of the output pixels [first, first + count) to what each tap sees; to[pixel * pixel_stride + tap * tap_stride]. */
-static void point_taps(const ConvRun *r, size_t first, size_t count, size_t pixel_stride, size_t tap_stride, const uint8_t **to)
-{
-    const FbWindow *w = &r->bound->window;
-    const ptrdiff_t channels = (ptrdiff_t)(r->state->group * r->state->in_channels);
-    const int64_t *in = w->in, *out = w->out;
-    for (size_t run; count > 0; first += run, count -= run, to += run * pixel_stride) {
-        const int64_t pixel = (int64_t)first;
-        const int64_t column = pixel % out[2], row = pixel / out[2] % out[1], plane = pixel / (out[2] * out[1]) % out[0];
-        const int64_t image = pixel / (out[2] * out[1] * out[0]);
-        const uint8_t **at = to;
-        run = count < (size_t)(out[2] - column) ? count : (size_t)(out[2] - column);
-        for (int64_t kd = 0; kd < w->kernel[0]; kd++) {
-            const int64_t d = plane * w->stride[0] - w->begin[0] + kd * w->dilation[0];
-            for (int64_t kh = 0; kh < w->kernel[1]; kh++) {
-                const int64_t h = row * w->stride[1] - w->begin[1] + kh * w->dilation[1];
-                const bool inside = d >= 0 && d < in[0] && h >= 0 && h < in[1];
-                const uint8_t *line = inside ? r->x + ((image * in[0] + d) * in[1] + h) * in[2] * channels : NULL;
-                for (int64_t kw = 0; kw < w->kernel[2]; kw++, at += tap_stride) {
-                    const int64_t c = column * w->stride[2] - w->begin[2] + kw * w->dilation[2];
-                    point_row(line, c, w->stride[2], inside ? in[2] : INT64_MIN, channels, r->zero, run, pixel_stride, at);
-                }
-            }
-        }
-    }
-}
-
 /* Pointers into the padded copy: one run per kernel row. */
 static void point_runs(const ConvRun *r, size_t first, size_t count, size_t stride, const uint8_t **to)
 {
-    const FbWindow *w = &r->bound->window;
-    const int64_t *in = r->bound->padded_in, *out = w->out;
-    const ptrdiff_t channels = (ptrdiff_t)r->state->in_channels;
-    for (size_t run; count > 0; first += run, count -= run, to += run) {
-        const int64_t pixel = (int64_t)first;
-        const int64_t column = pixel % out[2], row = pixel / out[2] % out[1], plane = pixel / (out[2] * out[1]) % out[0];
-        const int64_t image = pixel / (out[2] * out[1] * out[0]);
-        const uint8_t **at = to;
-        run = count < (size_t)(out[2] - column) ? count : (size_t)(out[2] - column);
-        for (int64_t kd = 0; kd < w->kernel[0]; kd++) {
-            for (int64_t kh = 0; kh < w->kernel[1]; kh++, at += stride) {
-                const int64_t d = plane * w->stride[0] + kd * w->dilation[0], h = row * w->stride[1] + kh * w->dilation[1];
-                const uint8_t *line = r->x + ((image * in[0] + d) * in[1] + h) * in[2] * channels;
-                point_row(line, column * w->stride[2], w->stride[2], INT64_MAX, channels, NULL, run, 1, at);
-            }
-        }
+    FbWindow w = r->bound->window; /* of the copy: no padding, and the taps of a row are one */
+    for (int i = 0; i < AXES; i++) {
+        w.in[i] = r->bound->padded_in[i];
+        w.begin[i] = 0;
     }
+    w.kernel[AXES - 1] = 1;
+    fb_window_points(&w, r->x, r->state->in_channels, NULL, first, count, 1, stride, to);
 }
 
 static void point(const void *arg, size_t first, size_t count, size_t stride, const uint8_t **a)
@@ -273,7 +220,7 @@ static void point(const void *arg, size_t first, size_t count, size_t stride, co
     if (s->few_channels) {
         point_runs(r, first, count, stride, a);
     } else {
-        point_taps(r, first, count, 1, stride, a);
+        fb_window_points(&r->bound->window, r->x, s->group * s->in_channels, r->zero, first, count, 1, stride, a);
     }
     for (size_t t = s->kernel_taps; t < s->kernel_taps * s->summands; t++) {
         memcpy(a + t * stride, a + (t - s->kernel_taps) * stride, count * sizeof *a);
@@ -311,7 +258,7 @@ static void depthwise_units(void *arg, size_t slot, size_t begin, size_t end)
         FbIntegerEpilogue epilogue;
         fb_integer_epilogue_shift(&r->epilogue, first, 0, &epilogue);
         d.epilogue = &epilogue;
-        point_taps(r, first, d.pixels, s->taps, 1, pointers);
+        fb_window_points(&r->bound->window, r->x, s->group, r->zero, first, d.pixels, s->taps, 1, pointers);
         s->depthwise->run(&d);
     }
 }

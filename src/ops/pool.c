@@ -1,8 +1,10 @@
-/* MaxPool, AveragePool, LpPool. Channels-last float tensors go through the pooling kernel, all else through the plain loops. */
+/* MaxPool, AveragePool, LpPool. Channels-last float tensors and, for MaxPool, u8 ones go through the pooling kernels, all else
+ * through the plain loops. */
 #include "ops/pool.h"
 
 #include <math.h>
 
+#include "kernels/codes.h"
 #include "kernels/pool_f32.h"
 #include "ops/attribute.h"
 #include "ops/check.h"
@@ -10,7 +12,7 @@
 
 typedef enum PoolKind { POOL_MAX, POOL_AVERAGE, POOL_LP } PoolKind;
 
-enum { PIXEL_BLOCK = 16 };
+enum { PIXEL_BLOCK = 16, CODE_AXES = 3 };
 
 static FbStatus pool_decode(const FbNode *node, FbArena *arena, void *params, FbError *err)
 {
@@ -57,12 +59,14 @@ typedef struct PoolRun {
     PoolKind kind;
     FbWindow window;
     const FbPoolF32Kernel *kernel;
+    const FbCodesKernel *codes;
     int64_t taps, channels, in_pixels, out_pixels;
     bool channels_last;
     const FbTensor *x;
     FbTensor *y, *indices;
     const float **pointers; /* [threads][PIXEL_BLOCK][taps], then divisors */
     float *divisors;
+    const uint8_t **code_pointers;
 } PoolRun;
 
 int64_t fb_pool_divisor(const FbWindow *w, bool include_pad, int64_t out)
@@ -103,6 +107,23 @@ static void kernel_blocks(void *arg, size_t slot, size_t begin, size_t end)
         const FbPoolF32 pool = {count, (size_t)r->channels, (size_t)r->taps, pointers, divisors,
                                 (float *)r->y->data + first * (size_t)r->channels};
         (r->kind == POOL_MAX ? r->kernel->max : r->kernel->average)(&pool);
+    }
+}
+
+/* The largest codes of the same windows. */
+static void code_blocks(void *arg, size_t slot, size_t begin, size_t end)
+{
+    const PoolRun *r = arg;
+    const uint8_t **pointers = r->code_pointers + slot * PIXEL_BLOCK * (size_t)r->taps;
+    const size_t all = (size_t)(r->x->dims[0] * r->out_pixels), channels = (size_t)r->channels;
+    FbWindow window = r->window;
+    fb_window_widen(&window, CODE_AXES);
+    for (size_t block = begin; block < end; block++) {
+        const size_t first = block * PIXEL_BLOCK, count = all - first < PIXEL_BLOCK ? all - first : PIXEL_BLOCK;
+        fb_window_points(&window, r->x->data, channels, NULL, first, count, (size_t)r->taps, 1, pointers);
+        const FbCodesPool pool = {.pixels = count, .channels = channels, .taps = (size_t)r->taps, .x = pointers,
+                                  .y = (uint8_t *)r->y->data + first * channels};
+        r->codes->max_pool(&pool);
     }
 }
 
@@ -173,10 +194,16 @@ static bool pool_uses_kernel(const FbCall *call)
            strcmp(call->node->op_type, "LpPool") != 0;
 }
 
+static bool pool_uses_codes(const FbCall *call)
+{
+    return call->channels_last && call->inputs[0]->dtype == FB_DTYPE_U8 && !fb_call_output(call, 1) &&
+           call->inputs[0]->rank <= 2 + CODE_AXES && strcmp(call->node->op_type, "MaxPool") == 0;
+}
+
 static size_t pool_scratch(const FbCall *call)
 {
     const FbPoolParams *p = call->params;
-    if (!pool_uses_kernel(call)) {
+    if (!pool_uses_kernel(call) && !pool_uses_codes(call)) {
         return 0;
     }
     const size_t pixels = (size_t)fb_context_threads(call->context) * PIXEL_BLOCK;
@@ -197,12 +224,16 @@ static FbStatus pool_all(const FbCall *call, PoolKind kind, FbError *err)
     r.in_pixels = fb_window_product(r.window.in, r.window.spatial);
     r.out_pixels = fb_window_product(r.window.out, r.window.spatial);
     const size_t pixels = (size_t)(x->dims[0] * r.out_pixels);
-    if (pool_uses_kernel(call)) {
+    const size_t blocks = (pixels + PIXEL_BLOCK - 1) / PIXEL_BLOCK, work = PIXEL_BLOCK * (size_t)(r.taps * r.channels);
+    if (pool_uses_codes(call)) {
+        r.codes = fb_codes_pick(fb_context_cpu(call->context));
+        r.code_pointers = call->scratch;
+        fb_parallel(call->context, code_blocks, &r, blocks, 262144 / (work + 1) + 1);
+    } else if (pool_uses_kernel(call)) {
         r.kernel = fb_pool_f32_pick(fb_context_cpu(call->context));
         r.pointers = call->scratch;
         r.divisors = (float *)(void *)(r.pointers + (size_t)fb_context_threads(call->context) * PIXEL_BLOCK * (size_t)r.taps);
-        const size_t work = PIXEL_BLOCK * (size_t)(r.taps * r.channels);
-        fb_parallel(call->context, kernel_blocks, &r, (pixels + PIXEL_BLOCK - 1) / PIXEL_BLOCK, 65536 / (work + 1) + 1);
+        fb_parallel(call->context, kernel_blocks, &r, blocks, 65536 / (work + 1) + 1);
     } else {
         fb_parallel(call->context, plain_elements, &r, pixels * (size_t)r.channels, 256);
     }

@@ -42,6 +42,10 @@ static inline int64_t fb_window_product(const int64_t *dims, int count)
 int64_t fb_window_place(const FbWindow *window, int64_t out, int64_t tap);
 /* Axes of one element in front until there are `axes`. */
 void fb_window_widen(FbWindow *window, int axes);
+/* Pointers of the output pixels [first, first + count), counted over the images of a channels-last tensor x whose pixels have
+ * `pixel_bytes`, to the input pixel that each tap sees, or `padding`: to[pixel * pixel_stride + tap * tap_stride]. The window has three axes. */
+void fb_window_points(const FbWindow *window, const uint8_t *x, size_t pixel_bytes, const uint8_t *padding, size_t first, size_t count,
+                      size_t pixel_stride, size_t tap_stride, const uint8_t **to);
 /* One tap that sees each input pixel once, in order. */
 bool fb_window_is_pointwise(const FbWindow *window);
 
