@@ -51,7 +51,7 @@ static int read_shape(const char *text, const char *name, int *rank, int64_t *di
     }
 }
 
-static int find_shape(Cli *cli, const FbPort *port, int *rank, int64_t *dims)
+static int find_given_shape(Cli *cli, const FbPort *port, int *rank, int64_t *dims)
 {
     const CliList *shapes = &cli->options.shapes;
     for (size_t i = 0; i < shapes->count; i++) {
@@ -73,6 +73,20 @@ static int find_shape(Cli *cli, const FbPort *port, int *rank, int64_t *dims)
     return port->rank < 0 ? cli_usage(cli, "input '%s' declares no shape; say it with --shape %s=1x...", cli_shown(port->name), cli_shown(port->name)) : 0;
 }
 
+static int is_open(const FbPort *port)
+{
+    return port->rank < 0 || (port->rank > 0 && port->dims[0] < 0);
+}
+
+static int find_shape(Cli *cli, const FbPort *port, int64_t batch, int *rank, int64_t *dims)
+{
+    int exit_code = find_given_shape(cli, port, rank, dims);
+    if (!exit_code && batch > 0 && *rank > 0 && is_open(port)) {
+        dims[0] = batch;
+    }
+    return exit_code;
+}
+
 static void fill(FbTensor *tensor, size_t elements, const char *name, uint64_t seed)
 {
     uint64_t state = seed;
@@ -91,7 +105,7 @@ static void fill(FbTensor *tensor, size_t elements, const char *name, uint64_t s
     }
 }
 
-static int make_input(Cli *cli, const FbPort *port, uint64_t seed, FbTensor *tensor)
+static int make_input(Cli *cli, const FbPort *port, int64_t batch, uint64_t seed, FbTensor *tensor)
 {
     FbError err = {.status = FB_ERR_UNSUPPORTED};
     uint64_t bytes = (uint64_t)fb_dtype_bits(port->dtype) / 8, elements = 1;
@@ -102,7 +116,7 @@ static int make_input(Cli *cli, const FbPort *port, uint64_t seed, FbTensor *ten
         return cli_error(cli, &err);
     }
     tensor->dtype = port->dtype;
-    int exit_code = find_shape(cli, port, &tensor->rank, tensor->dims);
+    int exit_code = find_shape(cli, port, batch, &tensor->rank, tensor->dims);
     for (int i = 0; i < tensor->rank && !exit_code; i++) {
         elements *= (uint64_t)tensor->dims[i];
         if (elements > (uint64_t)1 << 32) {
@@ -122,8 +136,9 @@ static int make_input(Cli *cli, const FbPort *port, uint64_t seed, FbTensor *ten
     return 0;
 }
 
-int cli_bench_inputs(Cli *cli, const FbModel *model, BenchInputs *inputs)
+int cli_bench_inputs(Cli *cli, const FbModel *model, int64_t batch, BenchInputs *inputs)
 {
+    int open = 0;
     inputs->count = fb_model_input_count(model);
     inputs->tensors = calloc(inputs->count + 1, sizeof *inputs->tensors);
     inputs->batch = 1;
@@ -133,13 +148,17 @@ int cli_bench_inputs(Cli *cli, const FbModel *model, BenchInputs *inputs)
     }
     for (size_t i = 0; i < inputs->count; i++) {
         FbPort port = fb_model_input(model, i);
-        int exit_code = make_input(cli, &port, (uint64_t)cli->options.seed + i, &inputs->tensors[i]);
+        int exit_code = make_input(cli, &port, batch, (uint64_t)cli->options.seed + i, &inputs->tensors[i]);
         if (exit_code) {
             return exit_code;
         }
+        if (inputs->tensors[i].rank > 0 && (i == 0 || (!open && is_open(&port)))) {
+            inputs->batch = inputs->tensors[i].dims[0];
+        }
+        open = open || is_open(&port);
     }
-    if (inputs->count && inputs->tensors[0].rank > 0) {
-        inputs->batch = inputs->tensors[0].dims[0];
+    if (batch > 0 && !open && inputs->batch != batch) {
+        return cli_usage(cli, "--batch %lld: no input has an open first axis; this model runs %lld at a time", (long long)batch, (long long)inputs->batch);
     }
     return 0;
 }

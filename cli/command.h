@@ -8,7 +8,7 @@
 #include "fewbit/fewbit.h"
 #include "fewbit/report.h"
 
-enum { CLI_EXIT_OK = 0, CLI_EXIT_GATE = 1, CLI_EXIT_USAGE = 2, CLI_EXIT_IO = 5, CLI_LIST_MAX = 64 };
+enum { CLI_EXIT_OK = 0, CLI_EXIT_GATE = 1, CLI_EXIT_USAGE = 2, CLI_EXIT_IO = 5, CLI_LIST_MAX = 64, CLI_COUNTS_MAX = 16 };
 
 /* Which commands take an option. */
 enum {
@@ -29,10 +29,15 @@ typedef struct CliList {
     size_t count;
 } CliList;
 
+typedef struct CliCounts { /* "1,2,4" */
+    int64_t items[CLI_COUNTS_MAX];
+    size_t count;
+} CliCounts;
+
 typedef enum CliFormat { CLI_FORMAT_TABLE = 0, CLI_FORMAT_MD, CLI_FORMAT_CSV, CLI_FORMAT_JSON } CliFormat;
 
 typedef struct CliOptions {
-    int json, quiet, force, dry_run, help, man, version;
+    int json, quiet, force, dry_run, help, man, version, plan, profile;
     const char *format_name;
     CliFormat format;
     int64_t threads, seed, samples, batch, runs;
@@ -40,7 +45,9 @@ typedef struct CliOptions {
     double max_loss, percentile, max_seconds;
     const char *isa, *output, *preset, *recipe, *calibration, *statistics, *data, *evaluation, *baseline, *baseline_outputs;
     const char *judged_output, *target, *calibrator, *activations, *layout, *selection, *preprocess, *save_inputs, *save_outputs;
+    const char *mode;
     CliList shapes, excluded, settings, merged;
+    CliCounts thread_counts, batches; /* bench */
 } CliOptions;
 
 typedef struct CliWarning {

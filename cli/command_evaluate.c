@@ -5,6 +5,7 @@
 
 #include "console.h"
 #include "model_input.h"
+#include "options.h"
 #include "samples.h"
 
 static void percent(double fraction, char out[32], int sign)
@@ -12,9 +13,10 @@ static void percent(double fraction, char out[32], int sign)
     snprintf(out, 32, sign ? "%+.2f" : "%.2f", 100.0 * fraction);
 }
 
-static void add_paired(FbTable *table, const char *name, const FbPaired *paired, int has_baseline)
+/* simulated: NULL, or the same proportion in the simulated execution. */
+static void add_paired(FbTable *table, const char *name, const FbPaired *paired, const FbPaired *simulated, int has_baseline)
 {
-    char baseline[32] = "", model[32], difference[32] = "", low[32] = "", high[32] = "", p_value[32] = "";
+    char other[32] = "", baseline[32] = "", model[32], difference[32] = "", low[32] = "", high[32] = "", p_value[32] = "";
     percent(paired->model, model, 0);
     if (has_baseline) {
         percent(paired->baseline, baseline, 0);
@@ -23,29 +25,35 @@ static void add_paired(FbTable *table, const char *name, const FbPaired *paired,
         percent(paired->high, high, 1);
         snprintf(p_value, sizeof p_value, "%.3g", paired->p_value);
     }
-    fb_table_add(table, (const char *const[]){name, baseline, model, difference, low, high, p_value});
+    if (simulated) {
+        percent(simulated->model, other, 0);
+    }
+    fb_table_add(table, (const char *const[]){name, baseline, model, difference, low, high, p_value, other});
 }
 
 static int print_metrics(Cli *cli, const FbEvaluation *evaluation)
 {
-    static const FbColumn columns[] = {{"metric", 0}, {"baseline", 1}, {"model", 1}, {"change", 1}, {"low", 1}, {"high", 1}, {"p", 1}};
+    const int both = evaluation->has_executions;
+    const FbColumn columns[] = {{"metric", 0}, {"baseline", 1}, {both ? "integers" : "model", 1}, {"change", 1}, {"low", 1}, {"high", 1}, {"p", 1},
+                                {"simulated", 1}};
     FbTable *table = NULL;
     FbError err;
-    if (fb_table_create(cli->context, columns, 7, &table, &err) != FB_OK) {
+    if (fb_table_create(cli->context, columns, both ? 8 : 7, &table, &err) != FB_OK) {
         return cli_error(cli, &err);
     }
     if (evaluation->has_top1) {
-        add_paired(table, "top-1 %", &evaluation->top1, evaluation->has_baseline);
+        add_paired(table, "top-1 %", &evaluation->top1, both ? &evaluation->simulated_top1 : NULL, evaluation->has_baseline);
     }
     if (evaluation->has_top5) {
-        add_paired(table, "top-5 %", &evaluation->top5, evaluation->has_baseline);
+        add_paired(table, "top-5 %", &evaluation->top5, both ? &evaluation->simulated_top5 : NULL, evaluation->has_baseline);
     }
     if (evaluation->has_agreement) {
-        char share[32], low[32], high[32];
+        char share[32], low[32], high[32], simulated[32];
         percent(evaluation->agreement, share, 0);
         percent(evaluation->agreement_low, low, 0);
         percent(evaluation->agreement_high, high, 0);
-        fb_table_add(table, (const char *const[]){"agreement %", "", share, "", low, high, ""});
+        percent(evaluation->simulated_agreement, simulated, 0);
+        fb_table_add(table, (const char *const[]){"agreement %", "", share, "", low, high, "", simulated});
     }
     int exit_code = evaluation->has_top1 || evaluation->has_agreement ? cli_table(cli, table, NULL, 1) : 0;
     fb_table_free(table);
@@ -74,6 +82,39 @@ static int print_outputs(Cli *cli, const FbEvaluation *evaluation)
     }
     int exit_code = evaluation->output_count ? cli_table(cli, table, NULL, 0) : 0;
     fb_table_free(table);
+    return exit_code;
+}
+
+static int print_executions(Cli *cli, const FbEvaluation *evaluation)
+{
+    static const FbColumn columns[] = {{"integers against simulated", 0}, {"elements", 1}, {"differing", 1}, {"differing %", 1}, {"max |diff|", 1}, {"SQNR dB", 1}};
+    FbTable *table = NULL;
+    FbError err;
+    if (!evaluation->has_executions) {
+        return 0;
+    }
+    if (fb_table_create(cli->context, columns, 6, &table, &err) != FB_OK) {
+        return cli_error(cli, &err);
+    }
+    for (size_t i = 0; i < evaluation->execution_output_count; i++) {
+        const FbOutputDifference *output = &evaluation->execution_outputs[i];
+        char share[32], largest[32], sqnr[32] = "exact";
+        percent(output->elements ? (double)output->differing / (double)output->elements : 0, share, 0);
+        snprintf(largest, sizeof largest, "%.4g", output->max_difference);
+        if (isfinite(output->sqnr_db)) {
+            snprintf(sqnr, sizeof sqnr, "%.2f", output->sqnr_db);
+        }
+        fb_table_add(table, (const char *const[]){output->name, cli_grouped(output->elements), cli_grouped(output->differing), share, largest, sqnr});
+    }
+    int exit_code = cli_table(cli, table, NULL, 0);
+    fb_table_free(table);
+    if (!exit_code && evaluation->codes_compared) {
+        cli_line(cli, "codes of quantized values, %zu samples: %s of %s differ (%.4f %%)", evaluation->code_samples, cli_grouped(evaluation->codes_differing),
+                 cli_grouped(evaluation->codes_compared), 100.0 * (double)evaluation->codes_differing / (double)evaluation->codes_compared);
+    }
+    if (!exit_code && evaluation->classes) {
+        cli_line(cli, "top-1 differs between integers and simulated on %zu of %zu samples", evaluation->execution_differing_top1, evaluation->samples);
+    }
     return exit_code;
 }
 
@@ -114,6 +155,7 @@ static int print_all(Cli *cli, const FbEvaluation *evaluation)
     } else {
         exit_code = print_metrics(cli, evaluation);
         exit_code = exit_code ? exit_code : print_outputs(cli, evaluation);
+        exit_code = exit_code ? exit_code : print_executions(cli, evaluation);
         if (!exit_code && !evaluation->has_labels && !evaluation->has_baseline) {
             cli_line(cli, "%zu samples ran; without labels and without --baseline there is nothing to compare with", evaluation->samples);
         }
@@ -130,6 +172,9 @@ static int run(Cli *cli)
     }
     if (options->baseline && options->baseline_outputs) {
         return cli_usage(cli, "--baseline and --baseline-outputs: give one of them");
+    }
+    if (cli_mode(cli, FB_MODE_SIMULATED) == FB_MODE_FLOAT) {
+        return cli_usage(cli, "--mode is simulated or integer here; the float model is evaluated by naming it");
     }
     if (options->max_loss >= 0 && !options->baseline && !options->baseline_outputs) {
         return cli_usage(cli, "--max-loss compares with a float model: add --baseline MODEL");
@@ -159,7 +204,8 @@ static int run(Cli *cli)
                                     .max_loss = options->max_loss,
                                     .save_inputs = options->save_inputs,
                                     .save_outputs = options->save_outputs,
-                                    .overwrite = options->force};
+                                    .overwrite = options->force,
+                                    .mode = cli_mode(cli, FB_MODE_SIMULATED)};
         FbError err;
         exit_code = fb_evaluate(cli->context, model, data, &wanted, &evaluation, &err) == FB_OK ? print_all(cli, &evaluation) : cli_error(cli, &err);
     }
@@ -172,7 +218,9 @@ static int run(Cli *cli)
 
 static const char *const examples[] = {"fewbit evaluate model.int8.onnx --baseline model.onnx --data pictures/ --max-loss 2",
                                        "both models on the same pictures; exit code 1 unless the loss is below two points",
-                                       "fewbit evaluate model.onnx --data test.npz --json", "one model's accuracy, for a program", NULL};
+                                       "fewbit evaluate model.onnx --data test.npz --json", "one model's accuracy, for a program",
+                                       "fewbit evaluate model.int8.onnx --baseline model.onnx --data test.npz --mode integer",
+                                       "on integers, and how many outputs differ from the simulated execution", NULL};
 
 const CliCommand cli_evaluate = {
     .name = "evaluate",
@@ -183,5 +231,6 @@ const CliCommand cli_evaluate = {
     .most_operands = 1,
     .run = run,
     .description = "Runs a model over samples. With --baseline both run on the same samples, and the difference comes with its 95 % interval and a test: "
-                   "top-1 and top-5 where there are labels, agreement of the answers, signal-to-noise ratio, cosine and largest difference of every output.",
+                   "top-1 and top-5 where there are labels, agreement of the answers, signal-to-noise ratio, cosine and largest difference of every output. --mode integer runs "
+                   "the model on integers, as a fast runtime would, and counts what differs from the simulated execution.",
     .examples = examples};

@@ -3,8 +3,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench_inputs.h"
 #include "console.h"
 #include "model_input.h"
+#include "options.h"
+#include "step_list.h"
 
 enum { WEIGHTS_SHOWN = 12 };
 
@@ -211,36 +214,73 @@ static long long number_of(const json_t *object, const char *key)
     return json_is_array(value) ? (long long)json_array_size(value) : (long long)json_number_value(value);
 }
 
+/* One run on seeded inputs decides every shape, also those that depend on data. NULL after the error was printed. */
+static json_t *plan_of(Cli *cli, const FbModel *model, FbMode mode, int *exit_code)
+{
+    FbSessionOptions options = {.struct_bytes = sizeof options, .mode = mode};
+    FbSession *session = NULL;
+    BenchInputs inputs = {0};
+    FbError err;
+    json_t *plan = NULL;
+    size_t count = fb_model_output_count(model);
+    FbTensor *outputs = calloc(count + 1, sizeof *outputs);
+    *exit_code = cli_bench_inputs(cli, model, 0, &inputs);
+    if (!*exit_code && (!outputs || fb_session_create(cli->context, model, &options, &session, &err) != FB_OK ||
+                        fb_session_run(session, inputs.tensors, inputs.count, outputs, count, &err) != FB_OK)) {
+        *exit_code = cli_error(cli, outputs ? &err : &(FbError){FB_ERR_NO_MEMORY, "out of memory: the outputs"});
+    } else if (!*exit_code) {
+        plan = cli_steps_json(session, 0);
+        json_object_set_new(plan, "mode", json_string(cli_mode_name(mode)));
+        json_object_set_new(plan, "isa", json_string(fb_context_isa(cli->context)));
+    }
+    fb_session_free(session);
+    cli_bench_inputs_free(&inputs);
+    free(outputs);
+    return plan;
+}
+
+static int print_model(Cli *cli, const FbModel *model, const json_t *document)
+{
+    const json_t *about = json_object_get(document, "model"), *quantized = json_object_get(document, "quantized");
+    cli_line(cli, "%s: %s, %s parameters", cli_shown(cli->operands[0]), cli_bytes((uint64_t)number_of(about, "bytes")),
+             cli_grouped((uint64_t)number_of(about, "parameters")));
+    long long weights = number_of(quantized, "weights"), activations = number_of(quantized, "activations");
+    cli_line(cli, "quantized: %lld weights, %lld activations", weights, activations);
+    int exit_code = print_ports(cli, model);
+    exit_code = exit_code ? exit_code : print_operators(cli, document);
+    exit_code = exit_code ? exit_code : print_weights(cli, document);
+    return exit_code || (!weights && !activations) ? exit_code : print_float_nodes(cli, json_object_get(quantized, "float_nodes"));
+}
+
 static int run(Cli *cli)
 {
     FbModel *model = NULL;
+    if (!cli->options.plan && (cli->options.mode || cli->options.shapes.count)) {
+        return cli_usage(cli, "--%s belongs to --plan", cli->options.mode ? "mode" : "shape");
+    }
     int exit_code = cli_load_model(cli, cli->operands[0], &model);
     if (exit_code) {
         return exit_code;
     }
     json_t *document = cli_inspect_model(cli, model, &exit_code);
-    if (document && cli->options.format == CLI_FORMAT_JSON) {
-        exit_code = cli_print_document(cli, json_incref(document));
-    } else if (document) {
-        const json_t *about = json_object_get(document, "model"), *quantized = json_object_get(document, "quantized");
-        cli_line(cli, "%s: %s, %s parameters", cli_shown(cli->operands[0]), cli_bytes((uint64_t)number_of(about, "bytes")),
-                 cli_grouped((uint64_t)number_of(about, "parameters")));
-        long long weights = number_of(quantized, "weights"), activations = number_of(quantized, "activations");
-        cli_line(cli, "quantized: %lld weights, %lld activations", weights, activations);
-        exit_code = print_ports(cli, model);
-        exit_code = exit_code ? exit_code : print_operators(cli, document);
-        exit_code = exit_code ? exit_code : print_weights(cli, document);
-        if (!exit_code && (weights || activations)) {
-            exit_code = print_float_nodes(cli, json_object_get(quantized, "float_nodes"));
+    json_t *plan = document && cli->options.plan ? plan_of(cli, model, cli_mode(cli, FB_MODE_INTEGER), &exit_code) : NULL;
+    if (!exit_code && cli->options.format == CLI_FORMAT_JSON) {
+        if (plan) {
+            json_object_set(document, "plan", plan);
         }
+        exit_code = cli_print_document(cli, json_incref(document));
+    } else if (!exit_code) {
+        exit_code = plan ? cli_print_plan(cli, plan) : print_model(cli, model, document);
     }
+    json_decref(plan);
     json_decref(document);
     fb_model_free(model);
     return exit_code;
 }
 
 static const char *const examples[] = {"fewbit model.onnx", "inputs, outputs, operators, weights", "fewbit inspect model.onnx --json", "the same for a program",
-                                       "fewbit inspect model.onnx --format csv > weights.csv", "one row per weight", NULL};
+                                       "fewbit inspect model.onnx --format csv > weights.csv", "one row per weight",
+                                       "fewbit inspect model.int8.onnx --plan", "what would run, step by step: on integers or in float, and why", NULL};
 
 const CliCommand cli_inspect = {
     .name = "inspect",
@@ -251,5 +291,6 @@ const CliCommand cli_inspect = {
     .most_operands = 1,
     .run = run,
     .description = "Shows a model's inputs and outputs, its operators, its weights with their encodings and sizes, and what is quantized "
-                   "and what is not. 'fewbit MODEL' is short for it.",
+                   "and what is not. 'fewbit MODEL' is short for it. With --plan: the steps that would run here, each with its kernel, its "
+                   "shapes and sizes, whether it works on integers, and if not, why.",
     .examples = examples};

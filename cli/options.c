@@ -46,9 +46,15 @@ const CliOption cli_options[] = {
     {"save-outputs", 0, "FILE", "write what the model answered (.npz); serves as --baseline-outputs of another run", CLI_TEXT, AT(save_outputs), CLI_EVALUATE},
     {"save-inputs", 0, "FILE", "write what the model saw (.npz), to compare with another runtime", CLI_TEXT, AT(save_inputs), CLI_EVALUATE},
     {"runs", 0, "N", "how many timed runs (default: one second, at least 7)", CLI_COUNT, AT(runs), CLI_BENCH},
-    {"shape", 0, "NAME=DIMS", "size of an input, as in input=1x3x224x224; may be repeated", CLI_TEXTS, AT(shapes), CLI_BENCH},
+    {"shape", 0, "NAME=DIMS", "size of an input, as in input=1x3x224x224; may be repeated", CLI_TEXTS, AT(shapes), CLI_BENCH | CLI_INSPECT},
+    {"batch", 0, "N,N,...", "samples per run, one row for each: the first axis of inputs where the model leaves it open", CLI_COUNTS, AT(batches), CLI_BENCH},
+    {"mode", 0, "HOW", "integer (default), simulated (integers imitated in float) or float", CLI_TEXT, AT(mode), CLI_BENCH | CLI_INSPECT},
+    {"mode", 0, "HOW", "simulated (default), or integer: both, and how many outputs differ", CLI_TEXT, AT(mode), CLI_EVALUATE},
+    {"profile", 0, NULL, "also the time of every step", CLI_FLAG, AT(profile), CLI_BENCH},
+    {"plan", 0, NULL, "list the steps that would run: kernel, integer or float and why, shapes, MACs, bytes", CLI_FLAG, AT(plan), CLI_INSPECT},
     {"force", 'f', NULL, "replace an existing output file", CLI_FLAG, AT(force), CLI_QUANTIZE | CLI_CALIBRATE | CLI_EVALUATE},
-    {"threads", 'j', "N", "threads to use (default: one per core); results do not depend on it", CLI_COUNT, AT(threads), CLI_MODEL | CLI_CPU},
+    {"threads", 'j', "N", "threads to use (default: one per core); results do not depend on it", CLI_COUNT, AT(threads), (CLI_MODEL & ~CLI_BENCH) | CLI_CPU},
+    {"threads", 'j', "N,N,...", "threads to use, one row for each (default: one per core)", CLI_COUNTS, AT(thread_counts), CLI_BENCH},
     {"max-memory", 0, "SIZE", "stop rather than use more: 800M, 4G", CLI_SIZE, AT(max_memory), CLI_MODEL},
     {"seed", 0, "N", "seed of everything random (default 0)", CLI_COUNT, AT(seed), CLI_MODEL},
     {"isa", 0, "NAME", "use no newer instructions than these; see 'fewbit cpu'", CLI_TEXT, AT(isa), CLI_MODEL | CLI_CPU},
@@ -100,6 +106,24 @@ static int read_count(const char *text, int64_t *out)
     return 1;
 }
 
+/* "1,8": whole numbers from 1 on. */
+static int read_counts(const char *text, CliCounts *out)
+{
+    char *end;
+    for (out->count = 0; out->count < CLI_COUNTS_MAX; text = end + 1) {
+        errno = 0;
+        long long number = strtoll(text, &end, 10);
+        if (end == text || errno || number < 1 || (*end && *end != ',')) {
+            return 0;
+        }
+        out->items[out->count++] = number;
+        if (!*end) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
 static int read_number(const char *text, double *out)
 {
     char *end;
@@ -132,6 +156,10 @@ static int store(Cli *cli, const CliOption *option, const char *text)
     }
     case CLI_COUNT:
         return read_count(text, field) ? 0 : cli_usage(cli, "--%s must be a whole number from 0 on, not '%s'", option->name, cli_shown(text));
+    case CLI_COUNTS:
+        return read_counts(text, field) ? 0
+                                        : cli_usage(cli, "--%s must be whole numbers from 1 on, at most %d, as in 1,2; not '%s'", option->name,
+                                                    CLI_COUNTS_MAX, cli_shown(text));
     case CLI_NUMBER:
         return read_number(text, field) ? 0 : cli_usage(cli, "--%s must be a number, not '%s'", option->name, cli_shown(text));
     case CLI_SIZE:
@@ -165,6 +193,40 @@ static int unknown_option(Cli *cli, const char *given)
     return cli_usage(cli, "unknown option '%s'; see 'fewbit %s --help'", cli_shown(given), cli->command->name);
 }
 
+static const char *const mode_names[] = {"simulated", "float", "integer"}; /* in the order of FbMode */
+enum { MODE_COUNT = sizeof mode_names / sizeof mode_names[0] };
+
+const char *cli_mode_name(FbMode mode)
+{
+    return mode_names[mode];
+}
+
+FbMode cli_mode(const Cli *cli, FbMode otherwise)
+{
+    for (int i = 0; cli->options.mode && i < MODE_COUNT; i++) {
+        if (strcmp(cli->options.mode, mode_names[i]) == 0) {
+            return (FbMode)i;
+        }
+    }
+    return otherwise;
+}
+
+static int check_mode(Cli *cli)
+{
+    const char *mode = cli->options.mode;
+    for (int i = 0; mode && i < MODE_COUNT; i++) {
+        if (strcmp(mode, mode_names[i]) == 0) {
+            mode = NULL;
+        }
+    }
+    if (!mode) {
+        return 0;
+    }
+    const char *near = fb_suggest(mode, mode_names, MODE_COUNT);
+    return cli_usage(cli, "--mode is integer, simulated or float, not '%s'%s%s%s", cli_shown(mode), near ? "; did you mean '" : "", near ? near : "",
+                     near ? "'?" : "");
+}
+
 static int check_values(Cli *cli)
 {
     static const char *const formats[] = {"table", "md", "csv", "json"};
@@ -189,6 +251,10 @@ static int check_values(Cli *cli)
     }
     if (options->help || options->version) {
         return 0;
+    }
+    int bad_mode = check_mode(cli);
+    if (bad_mode) {
+        return bad_mode;
     }
     if (cli->operand_count < cli->command->least_operands || cli->operand_count > cli->command->most_operands) {
         return cli_usage(cli, "%s; usage: fewbit %s %s", cli->operand_count < cli->command->least_operands ? "an argument is missing"

@@ -4,7 +4,7 @@
 
 #include "command.h"
 
-typedef enum CliOptionKind { CLI_FLAG, CLI_TEXT, CLI_COUNT, CLI_NUMBER, CLI_SIZE, CLI_TEXTS } CliOptionKind;
+typedef enum CliOptionKind { CLI_FLAG, CLI_TEXT, CLI_COUNT, CLI_COUNTS, CLI_NUMBER, CLI_SIZE, CLI_TEXTS } CliOptionKind;
 
 typedef struct CliOption {
     const char *name;
@@ -20,5 +20,9 @@ extern const size_t cli_option_count;
 
 /* Reads argv[first...] for cli->command into cli->options and cli->operands; 0, or the exit code after the error was printed. */
 int cli_parse(Cli *cli, int argc, const char **argv, int first);
+
+/* --mode, already checked; `otherwise` when it was not given. */
+FbMode cli_mode(const Cli *cli, FbMode otherwise);
+const char *cli_mode_name(FbMode mode);
 
 #endif

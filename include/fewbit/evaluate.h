@@ -24,6 +24,7 @@ typedef struct FbOutputDifference {
     double mean_difference;  /* mean |b - m| */
     double max_difference;   /* max |b - m| */
     double range;            /* max b - min b */
+    size_t elements, differing; /* compared; not equal */
 } FbOutputDifference;
 
 typedef struct FbEvaluation {
@@ -46,6 +47,14 @@ typedef struct FbEvaluation {
     size_t samples_needed;                         /* 0, or about how many samples would decide the gate */
     double baseline_seconds, model_seconds;
     void *owner;
+    int has_executions;      /* mode INTEGER: what is above ran on integers, and the same samples ran simulated, too */
+    FbPaired simulated_top1, simulated_top5; /* the simulated execution against the baseline */
+    double simulated_agreement;
+    size_t execution_differing_top1;         /* samples whose best class is another on integers than simulated */
+    FbOutputDifference *execution_outputs;   /* integers (as model) against simulated (as baseline) */
+    size_t execution_output_count;
+    size_t code_samples;                     /* the first samples, on which the codes of all values quantized with a fixed range were compared */
+    size_t codes_compared, codes_differing;
 } FbEvaluation;
 
 typedef struct FbEvaluateOptions {
@@ -57,9 +66,10 @@ typedef struct FbEvaluateOptions {
     const char *save_inputs;      /* .npz to write what the model saw; NULL: none */
     int overwrite;                /* save_inputs and save_outputs may replace a file */
     const char *save_outputs;     /* .npz to write what the model answered; NULL: none. Outputs after the judged one take another pass each. */
+    FbMode mode;                  /* how the model runs. INTEGER: simulated, too, and FbEvaluation says where both differ */
 } FbEvaluateOptions;
 
-/* One pass over the data: the baseline in float, the model with its Quants, on the same samples. On failure *evaluation is zeroed. */
+/* One pass over the data: the baseline in float, the model as options->mode says, on the same samples. On failure *evaluation is zeroed. */
 FB_API FB_MUST_CHECK FbStatus fb_evaluate(FbContext *context, const FbModel *model, FbDataset *data, const FbEvaluateOptions *options,
                                           FbEvaluation *evaluation, FbError *err);
 FB_API void fb_evaluation_free(FbContext *context, FbEvaluation *evaluation);

@@ -16,7 +16,7 @@ typedef struct FbStepInfo {
     const char *isa;       /* the row of that primitive; "" where there is none */
     const char *reason;    /* integer mode: why the step works in float; "" otherwise */
     char fused[88];        /* operators behind it that became part of it: "Add, Relu"; cut with "..." */
-    int integer;           /* works on codes of 8 bits */
+    int integer;           /* works on codes of 8 bits; steps between reals and codes do not count */
     FbTensor input, output; /* the first ones: type as held (u8: codes), logical shape, no data; rank -1: there is none */
     uint64_t macs;         /* multiply-accumulates; 0 for steps that are no products */
     uint64_t weight_bytes, input_bytes, output_bytes; /* constants as the step reads them; run-time inputs and outputs */

@@ -70,6 +70,7 @@ FbStatus fb_difference_add(FbDifferenceSums *sums, const char *what, const FbTen
         sums->low = sums->elements == 0 || x < sums->low ? x : sums->low;
         sums->high = sums->elements == 0 || x > sums->high ? x : sums->high;
         sums->elements++;
+        sums->differing += difference > 0;
         dot += x * y;
         baseline_norm += x * x;
         model_norm += y * y;
@@ -88,5 +89,7 @@ void fb_difference_finish(const FbDifferenceSums *sums, FbOutputDifference *out)
     out->pooled = sums->samples > 0 && sums->pooled == sums->samples;
     out->mean_difference = sums->elements > 0 ? sums->absolute / (double)sums->elements : 0;
     out->max_difference = sums->largest;
+    out->elements = (size_t)sums->elements;
+    out->differing = (size_t)sums->differing;
     out->range = sums->elements > 0 ? sums->high - sums->low : 0;
 }

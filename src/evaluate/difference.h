@@ -8,7 +8,7 @@
 
 typedef struct FbDifferenceSums {
     double baseline_squares, difference_squares, absolute, largest, low, high, cosines;
-    uint64_t elements, samples, pooled; /* pooled: samples whose cosine is that of the pooled embedding */
+    uint64_t elements, differing, samples, pooled; /* pooled: samples whose cosine is that of the pooled embedding */
 } FbDifferenceSums;
 
 /* Adds one sample. Shapes must agree; a value that is not finite and differs is FB_ERR_NUMERIC. `what` names output and sample. mask: NULL,

@@ -7,7 +7,7 @@
 #include "base/text.h"
 #include "data/arrays.h"
 #include "data/npz_write.h"
-#include "evaluate/tally.h"
+#include "evaluate/executions.h"
 #include "tensor/tensor.h"
 
 typedef struct Evaluator {
@@ -27,6 +27,7 @@ typedef struct Evaluator {
     FbNpzWriter *saved;       /* of --save-outputs */
     FbShape saved_shape;
     FbTally tally;
+    FbExecutions executions;  /* mode INTEGER */
 } Evaluator;
 
 static FbStatus out_of_memory(Evaluator *e, FbError *err) { return fb_error_memory(e->context, err, "evaluation", sizeof *e); }
@@ -226,7 +227,8 @@ static FbStatus run_sample(Evaluator *e, FbDataset *data, size_t index, FbError 
         }
         baseline = sample.targets;
     }
-    return fb_tally_add(&e->tally, &sample, baseline, e->outputs, err);
+    FB_TRY(fb_tally_add(&e->tally, &sample, baseline, e->outputs, err));
+    return e->executions.session != NULL ? fb_executions_add(&e->executions, &sample, baseline, e->outputs, err) : FB_OK;
 }
 
 static FbStatus choose_output(const Evaluator *e, const char *wanted, size_t *judged, FbError *err)
@@ -251,7 +253,7 @@ static FbStatus prepare(Evaluator *e, FbDataset *data, const FbEvaluateOptions *
 {
     size_t judged = 0;
     FbSessionOptions float_mode = {.struct_bytes = sizeof float_mode, .mode = FB_MODE_FLOAT};
-    FbSessionOptions simulated = {.struct_bytes = sizeof simulated, .mode = FB_MODE_SIMULATED};
+    FbSessionOptions model_mode = {.struct_bytes = sizeof model_mode, .mode = options->mode};
     if (e->baseline != NULL && options->baseline_outputs != NULL) {
         return fb_error_set(err, FB_ERR_ARGUMENT, "a baseline model and stored baseline outputs: give one of them");
     }
@@ -270,7 +272,7 @@ static FbStatus prepare(Evaluator *e, FbDataset *data, const FbEvaluateOptions *
             return fb_error_set(err, FB_ERR_ARGUMENT, "a gate on the loss needs a baseline");
         }
     }
-    FB_TRY(fb_session_create(e->context, e->model, &simulated, &e->model_session, err));
+    FB_TRY(fb_session_create(e->context, e->model, &model_mode, &e->model_session, err));
     if (options->save_outputs != NULL) {
         FB_TRY(fb_npz_create(e->context, options->save_outputs, options->overwrite != 0, &e->saved, err));
     }
@@ -280,7 +282,7 @@ static FbStatus prepare(Evaluator *e, FbDataset *data, const FbEvaluateOptions *
             e->tally.mask_input = (int)i;
         }
     }
-    return FB_OK;
+    return options->mode == FB_MODE_INTEGER ? fb_executions_init(&e->executions, e->context, e->model, &e->tally, err) : FB_OK;
 }
 
 static FbStatus run_all(Evaluator *e, FbDataset *data, FbError *err)
@@ -297,14 +299,29 @@ static FbStatus run_all(Evaluator *e, FbDataset *data, FbError *err)
     return status;
 }
 
-FbStatus fb_evaluate(FbContext *context, const FbModel *model, FbDataset *data, const FbEvaluateOptions *options, FbEvaluation *evaluation,
+/* Options as far as the caller's version of the struct has them. */
+static FbStatus read_options(const FbEvaluateOptions *given, FbEvaluateOptions *options, FbError *err)
+{
+    *options = (FbEvaluateOptions){.struct_bytes = sizeof *options, .max_loss = -1};
+    if (given != NULL && (given->struct_bytes == 0 || given->struct_bytes > sizeof *options)) {
+        return fb_error_set(err, FB_ERR_ARGUMENT, "FbEvaluateOptions.struct_bytes is %zu, expected sizeof(FbEvaluateOptions) = %zu",
+                            given->struct_bytes, sizeof *options);
+    }
+    if (given != NULL) {
+        memcpy(options, given, given->struct_bytes);
+    }
+    return FB_OK;
+}
+
+FbStatus fb_evaluate(FbContext *context, const FbModel *model, FbDataset *data, const FbEvaluateOptions *given, FbEvaluation *evaluation,
                      FbError *err)
 {
-    static const FbEvaluateOptions defaults = {.struct_bytes = sizeof defaults, .max_loss = -1};
-    options = options != NULL ? options : &defaults;
+    FbEvaluateOptions copy;
+    const FbEvaluateOptions *options = &copy;
+    memset(evaluation, 0, sizeof *evaluation);
+    FB_TRY(read_options(given, &copy, err));
     Evaluator e = {.context = context, .model = model, .baseline = options->baseline, .arena = fb_arena_create(context)};
     FbArena *kept = fb_arena_create(context);
-    memset(evaluation, 0, sizeof *evaluation);
     FbStatus status = e.arena == NULL || kept == NULL ? out_of_memory(&e, err) : prepare(&e, data, options, err);
     if (status == FB_OK && options->save_inputs != NULL) {
         status = fb_dataset_save(context, model, data, options->save_inputs, options->overwrite, err);
@@ -316,6 +333,9 @@ FbStatus fb_evaluate(FbContext *context, const FbModel *model, FbDataset *data, 
         evaluation->model_seconds = e.model_seconds;
         status = fb_tally_finish(&e.tally, has_baseline(&e), options->max_loss, kept, evaluation, err);
     }
+    if (status == FB_OK && e.executions.session != NULL) {
+        status = fb_executions_finish(&e.executions, has_baseline(&e), kept, evaluation, err);
+    }
     if (status == FB_OK) {
         evaluation->owner = kept;
     } else {
@@ -324,6 +344,7 @@ FbStatus fb_evaluate(FbContext *context, const FbModel *model, FbDataset *data, 
     }
     fb_npz_abandon(e.saved);
     fb_tally_reset(&e.tally);
+    fb_executions_reset(&e.executions);
     fb_session_free(e.model_session);
     fb_session_free(e.baseline_session);
     fb_arrays_free(e.stored);

@@ -15,9 +15,10 @@ static json_t *paired(const FbPaired *p)
 
 static json_t *output(const FbOutputDifference *o)
 {
-    return json_pack("{s:s, s:o, s:b, s:o, s:b, s:o, s:o, s:o}", "name", o->name, "sqnr_db", number(o->sqnr_db), "exact",
+    return json_pack("{s:s, s:o, s:b, s:o, s:b, s:o, s:o, s:o, s:I, s:I}", "name", o->name, "sqnr_db", number(o->sqnr_db), "exact",
                      isinf(o->sqnr_db) && o->sqnr_db > 0, "cosine", number(o->cosine), "pooled", o->pooled, "mean_difference", number(o->mean_difference),
-                     "max_difference", number(o->max_difference), "range", number(o->range));
+                     "max_difference", number(o->max_difference), "range", number(o->range), "elements", (json_int_t)o->elements, "differing",
+                     (json_int_t)o->differing);
 }
 
 static const FbOutputDifference *judged_output(const FbEvaluation *e)
@@ -28,6 +29,38 @@ static const FbOutputDifference *judged_output(const FbEvaluation *e)
         }
     }
     return e->output_count > 0 ? &e->outputs[0] : NULL;
+}
+
+/* Integers against their simulation. */
+static json_t *executions(const FbEvaluation *e)
+{
+    json_t *root = json_object(), *outputs = json_array();
+    int bad = 0;
+    json_int_t differing = 0;
+    for (size_t i = 0; i < e->execution_output_count; i++) {
+        bad |= json_array_append_new(outputs, output(&e->execution_outputs[i]));
+        differing += (json_int_t)e->execution_outputs[i].differing;
+    }
+    bad |= json_object_set_new(root, "differing", json_integer(differing));
+    bad |= json_object_set_new(root, "differing_top1", json_integer((json_int_t)e->execution_differing_top1));
+    bad |= json_object_set_new(root, "outputs", outputs);
+    bad |= json_object_set_new(root, "codes",
+                               json_pack("{s:I, s:I, s:I}", "samples", (json_int_t)e->code_samples, "compared", (json_int_t)e->codes_compared, "differing",
+                                         (json_int_t)e->codes_differing));
+    if (e->has_top1) {
+        bad |= json_object_set_new(root, "simulated_top1", paired(&e->simulated_top1));
+    }
+    if (e->has_top5) {
+        bad |= json_object_set_new(root, "simulated_top5", paired(&e->simulated_top5));
+    }
+    if (e->has_agreement) {
+        bad |= json_object_set_new(root, "simulated_agreement", number(e->simulated_agreement));
+    }
+    if (bad) {
+        json_decref(root);
+        return NULL;
+    }
+    return root;
 }
 
 /* Failed allocations leave NULL values behind, which the json_object_set_new calls report. */
@@ -72,6 +105,9 @@ static int fill(json_t *root, const FbEvaluation *e)
         bad |= json_object_set_new(root, "gate",
                                    json_pack("{s:b, s:o, s:I}", "passed", e->gate_passed, "threshold", number(e->gate_threshold),
                                              "samples_needed", (json_int_t)e->samples_needed));
+    }
+    if (e->has_executions) {
+        bad |= json_object_set_new(root, "integer_against_simulated", executions(e));
     }
     bad |= json_object_set_new(root, "seconds",
                                json_pack("{s:o, s:o}", "baseline", number(e->baseline_seconds), "model", number(e->model_seconds)));

@@ -110,6 +110,13 @@ static void judge_loss(FbEvaluation *e)
     e->loss_points += 0.0; /* no negative zero */
 }
 
+void fb_tally_proportions(const FbTally *t, bool has_baseline, FbPaired *top1, FbPaired *top5, double *agreement)
+{
+    *top1 = proportions(&t->top1, has_baseline);
+    *top5 = proportions(&t->top5, has_baseline);
+    *agreement = t->samples > 0 ? (double)t->same_top1 / (double)t->samples : 0;
+}
+
 FbStatus fb_tally_finish(const FbTally *t, bool has_baseline, double max_loss, FbArena *arena, FbEvaluation *e, FbError *err)
 {
     e->samples = (size_t)t->samples;
@@ -119,9 +126,7 @@ FbStatus fb_tally_finish(const FbTally *t, bool has_baseline, double max_loss, F
     e->has_top1 = t->labels && t->classes > 0;
     e->has_top5 = e->has_top1 && t->classes > 5;
     e->has_agreement = has_baseline && t->classes > 0;
-    e->top1 = proportions(&t->top1, has_baseline);
-    e->top5 = proportions(&t->top5, has_baseline);
-    e->agreement = t->samples > 0 ? (double)t->same_top1 / (double)t->samples : 0;
+    fb_tally_proportions(t, has_baseline, &e->top1, &e->top5, &e->agreement);
     e->differing_top1 = e->has_agreement ? (size_t)(t->samples - t->same_top1) : 0;
     fb_wilson_interval(t->same_top1, t->samples, FB_Z_95, &e->agreement_low, &e->agreement_high);
     e->judged = fb_arena_strdup(arena, t->names[t->judged]);

@@ -24,6 +24,8 @@ typedef struct FbTally {
 FbStatus fb_tally_init(FbTally *tally, FbContext *context, const char *const *names, size_t output_count, size_t judged, FbError *err);
 /* baseline is NULL when there is none; else output_count tensors in the model's order. */
 FbStatus fb_tally_add(FbTally *tally, const FbSample *sample, const FbTensor *baseline, const FbTensor *model, FbError *err);
+/* The proportions so far; agreement: with the baseline's best class. */
+void fb_tally_proportions(const FbTally *tally, bool has_baseline, FbPaired *top1, FbPaired *top5, double *agreement);
 /* Fills the evaluation (outputs and names in the arena); max_loss < 0: no gate. Logs the warning about preprocessing. */
 FbStatus fb_tally_finish(const FbTally *tally, bool has_baseline, double max_loss, FbArena *arena, FbEvaluation *evaluation, FbError *err);
 void fb_tally_reset(FbTally *tally);

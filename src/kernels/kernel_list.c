@@ -10,6 +10,7 @@
 #include "kernels/norm_f32.h"
 #include "kernels/pool_f32.h"
 #include "kernels/product_f32.h"
+#include "kernels/product_u8s8.h"
 #include "kernels/reduce.h"
 #include "kernels/round_grid.h"
 #include "kernels/scan.h"
@@ -21,6 +22,7 @@
 #define FB_PRIMITIVE(table, name, summary) {name, summary, &table##_kernel_count, table##_row_name, table##_row_needs}
 
 FB_ROWS_OF(fb_product_f32)
+FB_ROWS_OF(fb_product_u8s8)
 FB_ROWS_OF(fb_depthwise_f32)
 FB_ROWS_OF(fb_pool_f32)
 FB_ROWS_OF(fb_unary_f32)
@@ -34,6 +36,7 @@ FB_ROWS_OF(fb_codes)
 
 const FbKernelPrimitive fb_kernel_primitives[] = {
     FB_PRIMITIVE(fb_product_f32, "product_f32", "matrix products and convolutions of floats"),
+    FB_PRIMITIVE(fb_product_u8s8, "product_u8s8", "matrix products and convolutions of codes"),
     FB_PRIMITIVE(fb_depthwise_f32, "depthwise_f32", "depthwise convolutions of floats"),
     FB_PRIMITIVE(fb_pool_f32, "pool_f32", "pooling of floats"),
     FB_PRIMITIVE(fb_unary_f32, "unary_f32", "functions of one value: exp, tanh, erf, ..."),

@@ -6,6 +6,7 @@
 
 #include "kernels/kernel_list.h"
 #include "kernels/product_f32.h"
+#include "kernels/product_u8s8.h"
 
 enum {
     WINDOWS = 60,                       /* shorter than a time slice of the system */
@@ -65,6 +66,16 @@ static void repeat_f32(const Work *work, void *c, size_t times)
     }
 }
 
+static void repeat_u8s8(const Work *work, void *c, size_t times)
+{
+    const FbProductU8S8Kernel *kernel = work->kernel;
+    const FbProductU8S8 product = {.rows = kernel->row_tile, .cols = kernel->col_tile, .w = work->w, .a = (const uint8_t *const *)work->a,
+                                   .a_row_stride = kernel->row_tile, .c = c, .c_stride = kernel->col_tile};
+    for (size_t i = 0; i < times; i++) {
+        kernel->run(&product);
+    }
+}
+
 static int by_size(const void *left, const void *right)
 {
     double a = *(const double *)left, b = *(const double *)right;
@@ -111,30 +122,57 @@ static FbStatus best_rate(FbContext *context, Work *work, size_t macs, double *r
     return fb_check_cancel(context, err);
 }
 
-static FbStatus measure_f32(FbContext *context, FbHardwarePeaks *peaks, FbError *err)
+static FbStatus measure_f32(FbContext *context, FbArena *arena, FbHardwarePeaks *peaks, FbError *err)
 {
     const FbProductF32Kernel *kernel = fb_product_f32_pick(fb_context_cpu(context));
     const size_t rows = kernel->row_tile, cols = kernel->col_tile, depth = PANEL_BYTES / (cols * sizeof(float));
     const size_t tile_bytes = (rows * cols * sizeof(float) + 4095) / 4096 * 4096, threads = (size_t)fb_context_threads(context);
-    float *a = fb_alloc_zero(context, depth * rows * sizeof *a), *w = fb_alloc_zero(context, depth * cols * sizeof *w);
-    const void **pointers = fb_alloc_array(context, rows, sizeof *pointers);
-    uint8_t *c = fb_alloc_zero(context, tile_bytes * threads);
-    FbStatus status = FB_OK;
+    float *a = fb_arena_array(arena, depth * rows, sizeof *a), *w = fb_arena_array(arena, depth * cols, sizeof *w);
+    const void **pointers = fb_arena_array(arena, rows, sizeof *pointers);
+    uint8_t *c = fb_arena_array(arena, tile_bytes * threads + 4096, sizeof *c);
     if (a == NULL || w == NULL || pointers == NULL || c == NULL) {
-        status = fb_error_memory(context, err, "a measurement", tile_bytes * threads);
-    } else {
-        for (size_t r = 0; r < rows; r++) {
-            pointers[r] = a + r * depth;
-        }
-        Work work = {.repeat = repeat_f32, .kernel = kernel, .w = w, .a = pointers, .depth = depth, .c = c, .c_bytes = tile_bytes};
-        peaks->f32_row = kernel->name;
-        status = best_rate(context, &work, rows * cols * depth, &peaks->f32_macs, err);
+        return fb_error_memory(context, err, "a measurement", tile_bytes * threads);
     }
-    fb_free(context, c);
-    fb_free(context, pointers);
-    fb_free(context, w);
-    fb_free(context, a);
-    return status;
+    for (size_t r = 0; r < rows; r++) {
+        pointers[r] = a + r * depth;
+    }
+    Work work = {.repeat = repeat_f32, .kernel = kernel, .w = w, .a = pointers, .depth = depth, .c = c, .c_bytes = tile_bytes};
+    peaks->f32_row = kernel->name;
+    return best_rate(context, &work, rows * cols * depth, &peaks->f32_macs, err);
+}
+
+/* Weights of small size: no packing needs to widen or correct them. */
+static FbStatus pack_u8s8(FbContext *context, FbArena *arena, const FbProductU8S8Kernel *kernel, size_t depth, FbPackedU8S8 *packed, FbError *err)
+{
+    int8_t *w = fb_arena_array(arena, depth * kernel->col_tile, sizeof *w);
+    if (w == NULL) {
+        return fb_error_memory(context, err, "a measurement", depth * kernel->col_tile);
+    }
+    for (size_t i = 0; i < depth * kernel->col_tile; i++) {
+        w[i] = (int8_t)((int)(i * 37 % 15) - 7);
+    }
+    return kernel->pack(context, arena, w, kernel->col_tile, 1, 1, depth, kernel->col_tile, packed, err);
+}
+
+static FbStatus measure_u8s8(FbContext *context, FbArena *arena, FbHardwarePeaks *peaks, FbError *err)
+{
+    const FbProductU8S8Kernel *kernel = fb_product_u8s8_pick(fb_context_cpu(context));
+    const size_t rows = kernel->row_tile, cols = kernel->col_tile, depth = PANEL_BYTES / cols / FB_U8S8_STEP * FB_U8S8_STEP;
+    const size_t tile_bytes = (rows * cols * sizeof(int32_t) + 4095) / 4096 * 4096, threads = (size_t)fb_context_threads(context);
+    FbPackedU8S8 packed;
+    FB_TRY(pack_u8s8(context, arena, kernel, depth, &packed, err));
+    uint8_t *a = fb_arena_array(arena, depth * rows, sizeof *a), *c = fb_arena_array(arena, tile_bytes * threads + 4096, sizeof *c);
+    const void **pointers = fb_arena_array(arena, rows, sizeof *pointers);
+    if (a == NULL || pointers == NULL || c == NULL) {
+        return fb_error_memory(context, err, "a measurement", tile_bytes * threads);
+    }
+    memset(a, 3, depth * rows);
+    for (size_t r = 0; r < rows; r++) {
+        pointers[r] = a + r * depth;
+    }
+    Work work = {.repeat = repeat_u8s8, .kernel = kernel, .w = &packed, .a = pointers, .depth = depth, .c = c, .c_bytes = tile_bytes};
+    peaks->u8s8_row = kernel->name;
+    return best_rate(context, &work, rows * cols * depth, &peaks->u8s8_macs, err);
 }
 
 static void read_piece(void *arg, size_t slot, size_t begin, size_t end)
@@ -171,7 +209,11 @@ FbStatus fb_hardware_measure(FbContext *context, unsigned what, FbHardwarePeaks 
 {
     *peaks = (FbHardwarePeaks){.threads = fb_context_threads(context)};
     if (what & FB_MEASURE_PRODUCTS) {
-        FB_TRY(measure_f32(context, peaks, err));
+        FbArena *arena = fb_arena_create(context);
+        FbStatus status = arena == NULL ? fb_error_memory(context, err, "a measurement", 0) : measure_f32(context, arena, peaks, err);
+        status = status == FB_OK ? measure_u8s8(context, arena, peaks, err) : status;
+        fb_arena_free(arena);
+        FB_TRY(status);
     }
     return what & FB_MEASURE_MEMORY ? measure_memory(context, peaks, err) : FB_OK;
 }

@@ -142,7 +142,7 @@ bool fb_instance_step(const FbInstance *instance, size_t index, FbStepInfo *info
         return false;
     }
     const FbStep *step = found.bound != NULL ? found.bound->step : found.stage->control;
-    *info = (FbStepInfo){.name = step->name, .type = step_type(step), .kernel = step_kernel(step), .isa = "", .integer = step->integer,
+    *info = (FbStepInfo){.name = step->name, .type = step_type(step), .kernel = step_kernel(step), .isa = "", .integer = step->integer && step->kind != FB_STEP_QUANTIZE,
                          .reason = step->reason != NULL ? step->reason : ""};
     const FbKernelPrimitive *primitive = fb_kernel_primitive_find(info->kernel);
     info->isa = primitive != NULL ? fb_kernel_primitive_row(primitive, fb_context_cpu(instance->context)) : "";

@@ -2,7 +2,7 @@
 mask_numbers() {
     sed -E -e 's/[0-9]+\.[0-9]+/NUMBER/g' -e 's/  +/  /g'
 }
-$FEWBIT cpu --isa scalar --threads 1 | sed -E -e '/^(processor|cores|cache|[a-oq-z][a-z]*_)/d' -e 's/^([a-z0-9]+) +(yes|no) +(yes|no|capped)$/\1 HERE USED/' | mask_numbers
+$FEWBIT cpu --isa scalar --threads 1 | sed -E -e '/^(processor|cores|cache)/d' -e '/^[a-z0-9_]+ +scalar +/{/^product_f32/!d}' -e 's/^([a-z0-9]+) +(yes|no) +(yes|no|capped)$/\1 HERE USED/' | mask_numbers
 $FEWBIT cpu --isa scalar --threads 2 --json > cpu.json
 grep -c '"primitive"' cpu.json | sed 's/^[1-9][0-9]*$/primitives are listed/'
 grep '"row": ' cpu.json | sort -u
