@@ -7,6 +7,7 @@
 #include "kernels/codes.h"
 #include "kernels/depthwise_f32.h"
 #include "kernels/functions.h"
+#include "kernels/lstm_f32.h"
 #include "kernels/norm_f32.h"
 #include "kernels/pool_f32.h"
 #include "kernels/product_f32.h"
@@ -33,6 +34,7 @@ FB_ROWS_OF(fb_softmax_f32)
 FB_ROWS_OF(fb_scan_f32)
 FB_ROWS_OF(fb_grid_f32)
 FB_ROWS_OF(fb_codes)
+FB_ROWS_OF(fb_lstm)
 
 const FbKernelPrimitive fb_kernel_primitives[] = {
     FB_PRIMITIVE(fb_product_f32, "product_f32", "matrix products and convolutions of floats"),
@@ -47,6 +49,7 @@ const FbKernelPrimitive fb_kernel_primitives[] = {
     FB_PRIMITIVE(fb_scan_f32, "scan_f32", "statistics of a row while calibrating"),
     FB_PRIMITIVE(fb_grid_f32, "grid_f32", "rounding to a grid, and to codes"),
     FB_PRIMITIVE(fb_codes, "codes", "tables, arithmetic and pooling on codes"),
+    FB_PRIMITIVE(fb_lstm, "lstm_f32", "steps of an LSTM, and its sums of codes"),
 };
 const size_t fb_kernel_primitive_count = sizeof fb_kernel_primitives / sizeof fb_kernel_primitives[0];
 

@@ -4,6 +4,7 @@
 #include "kernels/depthwise_f32.h"
 #include "kernels/functions.h"
 #include "kernels/kernel_table.h"
+#include "kernels/lstm_f32.h"
 #include "kernels/norm_f32.h"
 #include "kernels/pool_f32.h"
 #include "kernels/reduce.h"
@@ -34,6 +35,7 @@ FB_KERNEL_TABLE(FbNormF32Kernel, fb_norm_f32)
 FB_KERNEL_TABLE(FbScanF32Kernel, fb_scan_f32)
 FB_KERNEL_TABLE(FbGridF32Kernel, fb_grid_f32)
 FB_KERNEL_TABLE(FbCodesKernel, fb_codes)
+FB_KERNEL_TABLE(FbLstmKernel, fb_lstm)
 
 FbUnaryF32 fb_unary_f32_pick(unsigned cpu, FbUnaryKind kind) { return fb_unary_f32_first(cpu)->run[kind]; }
 FbBinaryF32 fb_binary_f32_pick(unsigned cpu, FbBinaryKind kind, FbBinaryForm form) { return fb_binary_f32_first(cpu)->run[kind][form]; }
@@ -45,3 +47,4 @@ const FbPoolF32Kernel *fb_pool_f32_pick(unsigned cpu) { return fb_pool_f32_first
 const FbSoftmaxF32Kernel *fb_softmax_f32_pick(unsigned cpu) { return fb_softmax_f32_first(cpu); }
 const FbNormF32Kernel *fb_norm_f32_pick(unsigned cpu) { return fb_norm_f32_first(cpu); }
 const FbCodesKernel *fb_codes_pick(unsigned cpu) { return fb_codes_first(cpu); }
+const FbLstmKernel *fb_lstm_pick(unsigned cpu) { return fb_lstm_first(cpu); }

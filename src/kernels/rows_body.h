@@ -3,6 +3,7 @@
 #include "kernels/codes_body.h"
 #include "kernels/depthwise_f32_body.h"
 #include "kernels/functions_body.h"
+#include "kernels/lstm_f32_body.h"
 #include "kernels/pool_f32_body.h"
 #include "kernels/reduce_body.h"
 #include "kernels/round_grid_body.h"

@@ -75,6 +75,7 @@ static inline FbV fb_v_from_bits(FbVi a) { return (FbV){_mm256_castsi256_ps(a.lo
 static inline FbVi fb_vi_set(int32_t value) { return (FbVi){_mm256_set1_epi32(value), _mm256_set1_epi32(value)}; }
 static inline FbVi fb_vi_add(FbVi a, FbVi b) { return (FbVi){_mm256_add_epi32(a.lo, b.lo), _mm256_add_epi32(a.hi, b.hi)}; }
 static inline FbVi fb_vi_sub(FbVi a, FbVi b) { return (FbVi){_mm256_sub_epi32(a.lo, b.lo), _mm256_sub_epi32(a.hi, b.hi)}; }
+static inline FbVi fb_vi_mul(FbVi a, FbVi b) { return (FbVi){_mm256_mullo_epi32(a.lo, b.lo), _mm256_mullo_epi32(a.hi, b.hi)}; }
 static inline FbVi fb_vi_and(FbVi a, FbVi b) { return (FbVi){_mm256_and_si256(a.lo, b.lo), _mm256_and_si256(a.hi, b.hi)}; }
 static inline FbVi fb_vi_or(FbVi a, FbVi b) { return (FbVi){_mm256_or_si256(a.lo, b.lo), _mm256_or_si256(a.hi, b.hi)}; }
 static inline FbVi fb_vi_shl23(FbVi a) { return (FbVi){_mm256_slli_epi32(a.lo, 23), _mm256_slli_epi32(a.hi, 23)}; }

@@ -49,6 +49,7 @@ static inline FbV fb_v_from_bits(FbVi a) { return _mm512_castsi512_ps(a); }
 static inline FbVi fb_vi_set(int32_t value) { return _mm512_set1_epi32(value); }
 static inline FbVi fb_vi_add(FbVi a, FbVi b) { return _mm512_add_epi32(a, b); }
 static inline FbVi fb_vi_sub(FbVi a, FbVi b) { return _mm512_sub_epi32(a, b); }
+static inline FbVi fb_vi_mul(FbVi a, FbVi b) { return _mm512_mullo_epi32(a, b); }
 static inline FbVi fb_vi_and(FbVi a, FbVi b) { return _mm512_and_si512(a, b); }
 static inline FbVi fb_vi_or(FbVi a, FbVi b) { return _mm512_or_si512(a, b); }
 static inline FbVi fb_vi_shl23(FbVi a) { return _mm512_slli_epi32(a, 23); }

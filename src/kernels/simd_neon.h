@@ -142,6 +142,7 @@ static inline int32x4_t fb_quarter_shr23(int32x4_t a) { return vreinterpretq_s32
 static inline int32x4_t fb_quarter_sra1(int32x4_t a) { return vshrq_n_s32(a, 1); }
 static inline FbVi fb_vi_add(FbVi a, FbVi b) { return (FbVi)FB_QUARTERS_2(vaddq_s32, a, b); }
 static inline FbVi fb_vi_sub(FbVi a, FbVi b) { return (FbVi)FB_QUARTERS_2(vsubq_s32, a, b); }
+static inline FbVi fb_vi_mul(FbVi a, FbVi b) { return (FbVi)FB_QUARTERS_2(vmulq_s32, a, b); }
 static inline FbVi fb_vi_and(FbVi a, FbVi b) { return (FbVi)FB_QUARTERS_2(vandq_s32, a, b); }
 static inline FbVi fb_vi_or(FbVi a, FbVi b) { return (FbVi)FB_QUARTERS_2(vorrq_s32, a, b); }
 static inline FbVi fb_vi_shl23(FbVi a) { return (FbVi)FB_QUARTERS_1(fb_quarter_shl23, a); }

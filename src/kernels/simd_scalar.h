@@ -74,6 +74,7 @@ FB_LANE_OP FbV fb_v_from_bits(FbVi a) { FbV r; memcpy(r.x, a.x, sizeof r.x); ret
 FB_LANE_OP FbVi fb_vi_set(int32_t value) { FbVi r; FB_EACH(value); }
 FB_LANE_OP FbVi fb_vi_add(FbVi a, FbVi b) { FbVi r; FB_EACH((int32_t)((uint32_t)a.x[lane] + (uint32_t)b.x[lane])); }
 FB_LANE_OP FbVi fb_vi_sub(FbVi a, FbVi b) { FbVi r; FB_EACH((int32_t)((uint32_t)a.x[lane] - (uint32_t)b.x[lane])); }
+FB_LANE_OP FbVi fb_vi_mul(FbVi a, FbVi b) { FbVi r; FB_EACH((int32_t)((uint32_t)a.x[lane] * (uint32_t)b.x[lane])); } /* modulo 2^32 */
 FB_LANE_OP FbVi fb_vi_and(FbVi a, FbVi b) { FbVi r; FB_EACH(a.x[lane] & b.x[lane]); }
 FB_LANE_OP FbVi fb_vi_or(FbVi a, FbVi b) { FbVi r; FB_EACH(a.x[lane] | b.x[lane]); }
 FB_LANE_OP FbVi fb_vi_shl23(FbVi a) { FbVi r; FB_EACH((int32_t)((uint32_t)a.x[lane] << 23)); }

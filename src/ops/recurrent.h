@@ -4,6 +4,7 @@
 
 #include "kernels/codes.h"
 #include "kernels/functions.h"
+#include "kernels/lstm_f32.h"
 #include "kernels/product_f32.h"
 #include "kernels/product_u8s8.h"
 #include "kernels/scan.h"
@@ -67,10 +68,11 @@ typedef struct FbRecurrentCodes {
     const FbProductU8S8Kernel *kernel; /* NULL: plain matrices */
     const FbCodesKernel *rows;
     const FbScanF32Kernel *scan;
+    const FbLstmKernel *reals;
     FbCodedMatrix w[2], r[2];   /* per direction: depth input, hidden; cols 4 * hidden */
 } FbRecurrentCodes;
 
-void fb_recurrent_codes_tools(FbContext *context, FbRecurrentCodes *codes); /* fills rows and scan */
+void fb_recurrent_codes_tools(FbContext *context, FbRecurrentCodes *codes); /* fills rows, scan and reals */
 /* Bytes between rows of codes: products read up to a multiple of 4. */
 static inline size_t fb_coded_stride(size_t depth) { return (depth + FB_U8S8_STEP - 1) / FB_U8S8_STEP * FB_U8S8_STEP; }
 /* u8 codes of x over its own range. Quantizes on this thread. */
@@ -78,7 +80,8 @@ FbCodedRow fb_coded_row(const FbRecurrentCodes *codes, const float *x, size_t co
 /* sums[rows][cols] = codes of a * codes of the matrix; rows <= the kernel's row tile. */
 void fb_coded_multiply(const FbProductU8S8Kernel *kernel, const FbCodedMatrix *matrix, const uint8_t *const *a, size_t rows, int32_t *sums);
 /* The real product of one row from its sums: to = ..., or to += ...; to may be where the sums are when it does not accumulate. */
-void fb_coded_real(const FbCodedMatrix *matrix, const uint8_t *a, FbCodedRow row, const int32_t *sums, float *to, bool accumulate);
+void fb_coded_real(const FbLstmKernel *kernel, const FbCodedMatrix *matrix, const uint8_t *a, FbCodedRow row, const int32_t *sums, float *to,
+                   bool accumulate);
 
 /* ---- running ---- */
 
@@ -113,6 +116,7 @@ typedef struct FbCellStep {
     const FbRecurrentParams *params;
     const FbActivation *act;
     const FbUnaryTable *functions;
+    const FbLstmKernel *lstm;   /* for the usual activations */
     size_t rows;
     const bool *active;         /* rows whose state changes */
     float *gate;                /* in: sums of products; out: garbage */

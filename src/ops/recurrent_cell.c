@@ -134,6 +134,14 @@ static void gru_rows(const FbCellStep *step)
     }
 }
 
+/* The formulas that the row kernel knows. */
+static bool is_usual(const FbCellStep *step)
+{
+    const FbRecurrentParams *p = step->params;
+    return p->cell == FB_CELL_LSTM && step->act[0].kind == FB_ACT_SIGMOID && step->act[1].kind == FB_ACT_TANH &&
+           step->act[2].kind == FB_ACT_TANH && !step->peephole && !p->input_forget && !(p->clip > 0);
+}
+
 void fb_cell_step(const FbCellStep *step)
 {
     size_t n = (size_t)step->params->hidden, width = n * (size_t)step->params->gates;
@@ -141,9 +149,14 @@ void fb_cell_step(const FbCellStep *step)
         gru_rows(step);
         return;
     }
+    const bool usual = is_usual(step);
     for (size_t r = 0; r < step->rows; r++) {
         float *gate = step->gate + r * width, *h = step->h + r * n;
         if (!step->active[r]) {
+            continue;
+        }
+        if (usual) {
+            step->lstm->step(&(FbLstmRow){n, gate, step->bias, step->c + r * n, h});
             continue;
         }
         if (step->params->cell == FB_CELL_LSTM) {

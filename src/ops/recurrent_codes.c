@@ -9,6 +9,7 @@ void fb_recurrent_codes_tools(FbContext *context, FbRecurrentCodes *codes)
 {
     codes->rows = fb_codes_pick(fb_context_cpu(context));
     codes->scan = fb_scan_f32_pick(fb_context_cpu(context));
+    codes->reals = fb_lstm_pick(fb_context_cpu(context));
 }
 
 FbCodedRow fb_coded_row(const FbRecurrentCodes *codes, const float *x, size_t count, uint8_t *to)
@@ -55,18 +56,13 @@ void fb_coded_multiply(const FbProductU8S8Kernel *kernel, const FbCodedMatrix *m
 }
 
 /* sum (a - az)(w - wz) = sum a w  -  az sum w  -  wz sum (a - az) */
-void fb_coded_real(const FbCodedMatrix *matrix, const uint8_t *a, FbCodedRow row, const int32_t *sums, float *to, bool accumulate)
+void fb_coded_real(const FbLstmKernel *kernel, const FbCodedMatrix *matrix, const uint8_t *a, FbCodedRow row, const int32_t *sums, float *to,
+                   bool accumulate)
 {
-    uint32_t centered = 0, zero = (uint32_t)row.zero;
+    FbCodeSums all = {.count = matrix->cols, .sums = sums, .column_sum = matrix->column_sum, .zero = matrix->zero, .a_zero = row.zero,
+                      .a_scale = row.scale, .scale = matrix->scale, .add = accumulate, .to = to};
     for (size_t k = 0; matrix->zero && k < matrix->depth; k++) {
-        centered += a[k] - zero;
+        all.centered += a[k] - row.zero;
     }
-    for (size_t c = 0; c < matrix->cols; c++) {
-        uint32_t sum = (uint32_t)sums[c] - zero * (uint32_t)matrix->column_sum[c];
-        if (matrix->zero) {
-            sum -= (uint32_t)matrix->zero[c] * centered;
-        }
-        float real = (float)(int32_t)sum * (row.scale * matrix->scale[c]);
-        to[c] = accumulate ? to[c] + real : real;
-    }
+    kernel->reals(&all);
 }

@@ -77,6 +77,7 @@ typedef struct Job {
     float *states;              /* per block: gate, h, c, spare; of codes also sums and codes of h */
     size_t state_count;
     FbUnaryTable functions;
+    const FbLstmKernel *lstm;
 } Job;
 
 static size_t tile_of(const FbRecurrentProducts *products)
@@ -144,7 +145,7 @@ static void input_codes(const Job *job, const FbCodedMatrix *w, size_t first, si
     }
     fb_coded_multiply(job->codes->kernel, w, a, rows, (int32_t *)(void *)sums);
     for (size_t r = 0; r < rows; r++) {
-        fb_coded_real(w, a[r], job->x_grid, (const int32_t *)(const void *)(sums + r * w->cols), sums + r * w->cols, false);
+        fb_coded_real(job->codes->reals, w, a[r], job->x_grid, (const int32_t *)(const void *)(sums + r * w->cols), sums + r * w->cols, false);
     }
 }
 
@@ -247,7 +248,7 @@ static void hidden_codes(const Job *job, const Block *block, const FbCellStep *s
     }
     fb_coded_multiply(job->codes->kernel, r, a, step->rows, block->sums);
     for (size_t i = 0; i < step->rows; i++) {
-        fb_coded_real(r, a[i], grids[i], block->sums + i * r->cols, step->gate + i * r->cols, true);
+        fb_coded_real(job->codes->reals, r, a[i], grids[i], block->sums + i * r->cols, step->gate + i * r->cols, true);
     }
 }
 
@@ -286,7 +287,7 @@ static void sequence_task(void *arg, size_t slot, size_t begin, size_t end)
         Block block = {.d = (int)(i / job->blocks), .first = (int64_t)(i % job->blocks * job->tile)};
         const FbTensor *bias = fb_call_input(job->call, 3), *peephole = fb_call_input(job->call, 7);
         size_t rest = (size_t)(job->size.batch - block.first), d = (size_t)block.d;
-        FbCellStep step = {.params = job->params, .act = job->params->act[d], .functions = &job->functions, .kernel = job->kernel,
+        FbCellStep step = {.params = job->params, .act = job->params->act[d], .functions = &job->functions, .lstm = job->lstm, .kernel = job->kernel,
                            .rows = rest < job->tile ? rest : job->tile, .active = block.active, .bias = job->bias[d],
                            .r_hidden = job->codes ? NULL : job->weights[d].r_hidden};
         step.gate = job->states + i * job->state_count;
@@ -345,6 +346,7 @@ FbStatus fb_recurrent_run(const FbCall *call, const FbRecurrentProducts *product
     for (int k = 0; k < FB_UNARY_COUNT; k++) {
         job.functions.run[k] = fb_unary_f32_pick(fb_context_cpu(call->context), (FbUnaryKind)k);
     }
+    job.lstm = fb_lstm_pick(fb_context_cpu(call->context));
     size_t total = (size_t)(job.size.time * job.size.batch), width = (size_t)(job.size.gates * job.size.hidden);
     job.blocks = ((size_t)job.size.batch + job.tile - 1) / job.tile;
     job.row_blocks = (total + job.tile - 1) / job.tile;

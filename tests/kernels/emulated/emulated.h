@@ -6,6 +6,7 @@
 #include "kernels/codes.h"
 #include "kernels/depthwise_f32.h"
 #include "kernels/functions.h"
+#include "kernels/lstm_f32.h"
 #include "kernels/norm_f32.h"
 #include "kernels/pool_f32.h"
 #include "kernels/product_f32.h"
@@ -25,5 +26,6 @@ extern const FbSoftmaxF32Kernel fb_softmax_f32_emulated;
 extern const FbScanF32Kernel fb_scan_f32_emulated;
 extern const FbGridF32Kernel fb_grid_f32_emulated;
 extern const FbCodesKernel fb_codes_emulated;
+extern const FbLstmKernel fb_lstm_emulated;
 
 #endif
