@@ -2,8 +2,8 @@
 #include "kernels/product_u8s8.h"
 
 #if defined(__x86_64__)
-#define ARCHITECTURE_ROWS &fb_product_u8s8_avx2,
-extern const FbProductU8S8Kernel fb_product_u8s8_avx2;
+#define ARCHITECTURE_ROWS &fb_product_u8s8_avx512vnni, &fb_product_u8s8_avxvnni, &fb_product_u8s8_avx2,
+extern const FbProductU8S8Kernel fb_product_u8s8_avx512vnni, fb_product_u8s8_avxvnni, fb_product_u8s8_avx2;
 #elif defined(__aarch64__)
 #define ARCHITECTURE_ROWS &fb_product_u8s8_neon_i8mm, &fb_product_u8s8_neon_dot, &fb_product_u8s8_neon,
 extern const FbProductU8S8Kernel fb_product_u8s8_neon_i8mm, fb_product_u8s8_neon_dot, fb_product_u8s8_neon;

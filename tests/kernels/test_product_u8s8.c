@@ -3,6 +3,7 @@
 #include <float.h>
 
 #include "kernels/check.h"
+#include "kernels/emulated/emulated.h"
 #include "kernels/functions.h"
 #include "kernels/product_u8s8.h"
 #include "kernels/round_grid.h"
@@ -271,6 +272,10 @@ static void walk(void (*check)(FbContext *context, const FbProductU8S8Kernel *ke
         if ((fb_product_u8s8_kernels[i]->needs & ~cpu) == 0) {
             check(context, fb_product_u8s8_kernels[i]);
         }
+    }
+    if (cpu & FB_CPU_AVX2) {
+        check(context, &fb_product_u8s8_avx512vnni_emulated);
+        check(context, &fb_product_u8s8_avxvnni_emulated);
     }
     fb_context_free(context);
 }

@@ -1,4 +1,4 @@
-/* The AVX-512 rows compiled over emulated intrinsics (they need AVX2 and FMA). */
+/* The AVX-512 and AVX-VNNI rows compiled over emulated intrinsics (they need AVX2 and FMA). */
 #ifndef FB_TESTS_EMULATED_H
 #define FB_TESTS_EMULATED_H
 
@@ -10,6 +10,7 @@
 #include "kernels/norm_f32.h"
 #include "kernels/pool_f32.h"
 #include "kernels/product_f32.h"
+#include "kernels/product_u8s8.h"
 #include "kernels/reduce.h"
 #include "kernels/round_grid.h"
 #include "kernels/scan.h"
@@ -19,6 +20,8 @@ extern const FbUnaryF32Kernel fb_unary_f32_emulated;
 extern const FbBinaryF32Kernel fb_binary_f32_emulated;
 extern const FbReduceF32Kernel fb_reduce_f32_emulated;
 extern const FbProductF32Kernel fb_product_f32_emulated;
+extern const FbProductU8S8Kernel fb_product_u8s8_avx512vnni_emulated;
+extern const FbProductU8S8Kernel fb_product_u8s8_avxvnni_emulated;
 extern const FbDepthwiseF32Kernel fb_depthwise_f32_emulated;
 extern const FbNormF32Kernel fb_norm_f32_emulated;
 extern const FbPoolF32Kernel fb_pool_f32_emulated;
