@@ -306,11 +306,64 @@ static void nan_in_a_sample(void **state)
     tear_down(&s);
 }
 
+/* Mode INTEGER: what is said of the simulated execution beside it is what a simulated run says. */
+static void both_executions(void **state)
+{
+    (void)state;
+    Setup s;
+    FbError err = {0};
+    FbEvaluation simulated, integer;
+    set_up(&s);
+    FbEvaluateOptions options = {.struct_bytes = sizeof options, .baseline = s.baseline, .max_loss = -1};
+    assert_ok(fb_evaluate(s.context, s.model, s.data, &options, &simulated, &err));
+    assert_false(simulated.has_executions);
+    options.mode = FB_MODE_INTEGER;
+    assert_ok(fb_evaluate(s.context, s.model, s.data, &options, &integer, &err));
+    assert_true(integer.has_executions);
+    check_near("top-1", integer.simulated_top1.model, simulated.top1.model, 0);
+    check_near("p", integer.simulated_top5.p_value, simulated.top5.p_value, 0);
+    check_near("agreement", integer.simulated_agreement, simulated.agreement, 0);
+    assert_true(integer.execution_differing_top1 <= 15); /* of 300 */
+    assert_int_equal(integer.execution_output_count, 2);
+    for (int i = 0; i < 2; i++) {
+        const FbOutputDifference *output = &integer.execution_outputs[i];
+        assert_string_equal(output->name, simulated.outputs[i].name);
+        assert_int_equal(output->elements, simulated.outputs[i].elements);
+        assert_true(output->differing <= output->elements);
+        assert_true(output->sqnr_db > simulated.outputs[i].sqnr_db + 6); /* far nearer to each other than to the float model */
+    }
+    assert_true(integer.code_samples > 0 && integer.codes_compared > 0);
+    assert_true(integer.codes_differing * 100 <= integer.codes_compared);
+    fb_evaluation_free(s.context, &integer);
+    fb_evaluation_free(s.context, &simulated);
+    tear_down(&s);
+}
+
+/* Options of a caller who knew fewer of them; a size that cannot be. */
+static void options_of_another_size(void **state)
+{
+    (void)state;
+    Setup s;
+    FbError err = {0};
+    FbEvaluation e;
+    set_up(&s);
+    FbEvaluateOptions options = {.struct_bytes = offsetof(FbEvaluateOptions, mode), .max_loss = -1, .mode = FB_MODE_INTEGER};
+    assert_ok(fb_evaluate(s.context, s.model, s.data, &options, &e, &err));
+    assert_false(e.has_executions);
+    fb_evaluation_free(s.context, &e);
+    options.struct_bytes = sizeof options + 1;
+    assert_int_equal(fb_evaluate(s.context, s.model, s.data, &options, &e, &err), FB_ERR_ARGUMENT);
+    options.struct_bytes = 0;
+    assert_int_equal(fb_evaluate(s.context, s.model, s.data, &options, &e, &err), FB_ERR_ARGUMENT);
+    tear_down(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(against_runtime),         cmocka_unit_test(stored_outputs), cmocka_unit_test(float_against_itself),
         cmocka_unit_test(other_output_and_faults), cmocka_unit_test(save_inputs),    cmocka_unit_test(save_outputs), cmocka_unit_test(expected_outputs), cmocka_unit_test(nan_in_a_sample),
+        cmocka_unit_test(both_executions),         cmocka_unit_test(options_of_another_size),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

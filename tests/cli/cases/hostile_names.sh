@@ -4,6 +4,12 @@ for form in table md csv json; do
     $FEWBIT inspect "$model" --format $form > out.$form
     echo "$form: exit $?, control bytes: $(tr -d '\n\040-\176\200-\377' < out.$form | wc -c)"
 done
+for form in table md csv json; do
+    $FEWBIT inspect "$model" --plan --mode float --format $form > plan.$form
+    echo "plan, $form: exit $?, control bytes: $(tr -d '\n\040-\176\200-\377' < plan.$form | wc -c)"
+    $FEWBIT bench "$model" --runs 1 --profile --format $form > bench.$form 2> /dev/null
+    echo "profile, $form: exit $?, control bytes: $(tr -d '\n\040-\176\200-\377' < bench.$form | wc -c)"
+done
 cat out.table
 grep HYPERLINK out.csv
 grep -c '<script>' out.md
