@@ -102,7 +102,7 @@ static FbStatus read_sample(void *user, size_t index, FbSample *sample, FbError 
     return FB_OK;
 }
 
-/* Load, calibrate, quantize, save, load again, evaluate: every parser, writer and the executor. */
+/* Load, calibrate, quantize, save, load again, evaluate in all three modes: every parser, writer and the executor. */
 static FbStatus main_job(FbContext *context, const char *output, FbError *err)
 {
     FbModel *model = NULL, *quantized = NULL;
@@ -111,7 +111,7 @@ static FbStatus main_job(FbContext *context, const char *output, FbError *err)
     FbRecipe *recipe = NULL;
     FbEvaluation evaluation = {0};
     FbSaveOptions save = {.struct_bytes = sizeof save, .overwrite = 1};
-    FbEvaluateOptions options = {.struct_bytes = sizeof options, .max_loss = -1};
+    FbEvaluateOptions options = {.struct_bytes = sizeof options, .max_loss = -1, .mode = FB_MODE_INTEGER};
     FbStatus status = fb_model_load(context, model_path, &model, err);
     if (status == FB_OK) { status = fb_dataset_from_callback(context, 2, read_sample, NULL, &data, err); }
     if (status == FB_OK) { status = fb_calibrate(context, model, data, NULL, &statistics, err); }
