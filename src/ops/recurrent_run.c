@@ -325,7 +325,12 @@ static void quantize_input(Job *job, float **work)
     uint8_t zero;
     job->x_codes = (uint8_t *)*work;
     *work += codes_count(total, job->size.input);
-    fb_dynamic_range(job->call->context, x->data, (size_t)fb_tensor_elements(x), &job->x_grid.scale, &zero);
+    int64_t longest = 0; /* padding behind the longest sequence does not widen the range: as in ONNX Runtime */
+    for (int64_t b = 0; b < job->size.batch; b++) {
+        longest = length_of(job, b) > longest ? length_of(job, b) : longest;
+    }
+    size_t count = (size_t)(longest * job->size.batch * job->size.input);
+    fb_dynamic_range(job->call->context, x->data, count, &job->x_grid.scale, &zero);
     job->x_grid.zero = zero;
     fb_parallel(job->call->context, quantize_task, job, total, 16);
 }
