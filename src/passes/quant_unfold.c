@@ -6,8 +6,6 @@
 #include "passes/quant_fold.h"
 #include "passes/upgrade_opset.h"
 
-enum { IR_WITHOUT_WEIGHTS_AS_INPUTS = 4 };
-
 typedef struct Unfold {
     FbModel *model;
     FbGraph *graph;
@@ -96,13 +94,6 @@ static int64_t needed_opset(const FbGraph *graph)
         needed = inner > needed ? inner : needed;
     }
     return needed;
-}
-
-static int64_t ir_of_opset(int64_t opset)
-{
-    return opset >= 25 ? 13 : opset >= 24 ? 12 : opset >= 23 ? 11 : opset >= 21 ? 10 : opset >= 19 ? 9 : opset >= 15 ? 8 : opset >= 12 ? 7
-           : opset >= 11                ? 6
-                                        : IR_WITHOUT_WEIGHTS_AS_INPUTS;
 }
 
 /* ---- names ---- */
@@ -466,8 +457,8 @@ FbStatus fb_model_unfold_quants(FbModel *model, FbError *err)
     if (needed > fb_model_opset(model, "")) {
         FB_TRY(fb_model_upgrade_opset(model, needed, err));
     }
-    if (needed > 0 && model->ir_version < ir_of_opset(fb_model_opset(model, ""))) {
-        model->ir_version = ir_of_opset(fb_model_opset(model, ""));
+    if (needed > 0) {
+        fb_model_raise_ir(model);
     }
     FbArena *arena = fb_arena_create(model->context);
     if (arena == NULL) {

@@ -407,3 +407,20 @@ FbStatus fb_model_upgrade_opset(FbModel *model, int64_t to, FbError *err)
     FB_TRY(upgrade_graph(model->graph, to, err));
     return fb_model_set_opset(model, "", to, err);
 }
+
+enum { IR_WITHOUT_WEIGHTS_AS_INPUTS = 4 };
+
+void fb_model_raise_ir(FbModel *model)
+{
+    int64_t opset = fb_model_opset(model, "");
+    int64_t ir = opset >= 25   ? 13
+                 : opset >= 24 ? 12
+                 : opset >= 23 ? 11
+                 : opset >= 21 ? 10
+                 : opset >= 19 ? 9
+                 : opset >= 15 ? 8
+                 : opset >= 12 ? 7
+                 : opset >= 11 ? 6
+                               : IR_WITHOUT_WEIGHTS_AS_INPUTS;
+    model->ir_version = model->ir_version < ir ? ir : model->ir_version;
+}

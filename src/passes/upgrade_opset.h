@@ -7,5 +7,7 @@
 /* FB_ERR_UNSUPPORTED names the node that cannot be adapted; the model is then half rewritten and only good for freeing. `to` at or below
  * the present version changes nothing. */
 FbStatus fb_model_upgrade_opset(FbModel *model, int64_t to, FbError *err);
+/* The IR version becomes at least the one that came with the model's operator set, and one that has initializers beside the inputs. */
+void fb_model_raise_ir(FbModel *model);
 
 #endif

@@ -137,6 +137,7 @@ FbStatus fb_quantizer_sweep(FbQuantizer *quantizer, FbError *err)
         FbValue *value = &graph->values[v];
         if (value->is_initializer && uses.start[v + 1] == uses.start[v] && !fb_graph_is_output(graph, (FbId)v)) {
             fb_graph_drop_initializer(graph, (FbId)v);
+            value->constant = NULL; /* else its codes would still be written */
         }
     }
     fb_arena_free(arena);

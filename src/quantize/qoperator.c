@@ -1,31 +1,21 @@
-/* QOperator form with ONNX's standard operators: a convolution between Quants becomes QLinearConv, a product QLinearMatMul, or MatMulInteger
- * with an integer bias where the result stays real; data movement between them works on codes. What has no standard operator (Add, pooling
- * by mean, Concat, ...) stays in float between a dequantizer and a quantizer, and is listed. */
+/* QOperator form: a convolution between Quants becomes QLinearConv, a product QLinearMatMul, or MatMulInteger with an integer bias where the
+ * result stays real; data movement between them works on codes. For ONNX Runtime, what has no standard operator (Add, pooling by mean,
+ * Concat, ...) becomes one of domain com.microsoft. All else stays in float between a dequantizer and a quantizer, and is listed. */
 #include <math.h>
 
-#include "quantize/quantizer.h"
+#include "quantize/qoperator.h"
 
-typedef struct Rewriter {
-    FbQuantizer *quantizer;
-    FbGraph *graph;
-    FbUses uses;       /* before the first edit */
-    size_t value_count; /* of that time */
-    FbId *codes_of;    /* per value made by a Quant: its codes, once there; FB_NONE */
-    FbId *plain_of;    /* per encoded weight: its codes, scales and zero points as plain constants, three ids each; FB_NONE */
-    FbError *err;
-} Rewriter;
-
-static FbStatus no_memory(const Rewriter *rewriter)
+static FbStatus no_memory(const FbRewriter *rewriter)
 {
     return fb_quantizer_memory(rewriter->quantizer, rewriter->err);
 }
 
-static int opset(const Rewriter *rewriter)
+static int opset(const FbRewriter *rewriter)
 {
     return (int)fb_model_opset(rewriter->quantizer->model, "");
 }
 
-static FbStatus new_value(const Rewriter *rewriter, const char *base, const char *suffix, FbId *value)
+FbStatus fb_qoperator_value(const FbRewriter *rewriter, const char *base, const char *suffix, FbId *value)
 {
     FbGraph *graph = rewriter->graph;
     const char *text = fb_arena_printf(graph->arena, "%s%s", base, suffix);
@@ -33,7 +23,7 @@ static FbStatus new_value(const Rewriter *rewriter, const char *base, const char
     return name == NULL ? no_memory(rewriter) : fb_graph_add_value(graph, name, value, rewriter->err);
 }
 
-static FbStatus new_node(const Rewriter *rewriter, const char *op_type, const char *base, const FbId *inputs, size_t count, FbId result,
+static FbStatus new_node(const FbRewriter *rewriter, const char *op_type, const char *base, const FbId *inputs, size_t count, FbId result,
                          FbId beside, FbId *made)
 {
     FbGraph *graph = rewriter->graph;
@@ -42,7 +32,7 @@ static FbStatus new_node(const Rewriter *rewriter, const char *op_type, const ch
                         : fb_graph_add_node(graph, "", op_type, opset(rewriter), name, inputs, count, &result, 1, beside, made, rewriter->err);
 }
 
-static const FbNode *producer(const Rewriter *rewriter, FbId value)
+static const FbNode *producer(const FbRewriter *rewriter, FbId value)
 {
     FbId id = value == FB_NONE ? FB_NONE : rewriter->graph->values[value].producer;
     return id == FB_NONE ? NULL : rewriter->graph->nodes[id];
@@ -53,14 +43,8 @@ static bool is_quant(const FbNode *node)
     return node != NULL && !node->removed && fb_node_is(node, "fewbit", "Quant") && node->quantize == NULL;
 }
 
-/* The parameters of a value that a Quant made or that was rewritten to codes. */
-typedef struct Grid {
-    FbId scale, zero;
-    FbDtype code;
-} Grid;
-
 /* False: the value is not on a grid that codes can carry. */
-static bool grid_of(const Rewriter *rewriter, FbId value, Grid *grid)
+bool fb_qoperator_grid(const FbRewriter *rewriter, FbId value, FbQuantizedGrid *grid)
 {
     const FbNode *node = producer(rewriter, value);
     if (node == NULL) {
@@ -70,13 +54,13 @@ static bool grid_of(const Rewriter *rewriter, FbId value, Grid *grid)
     if (!is_quant(node) && !dequantized) {
         return false;
     }
-    *grid = (Grid){node->inputs[1], node->inputs[2], FB_DTYPE_NONE};
+    *grid = (FbQuantizedGrid){node->inputs[1], node->inputs[2], FB_DTYPE_NONE};
     grid->code = fb_graph_constant(rewriter->graph, grid->zero)->dtype;
     return grid->code == FB_DTYPE_U8 || grid->code == FB_DTYPE_S8;
 }
 
 /* Makes `value` the dequantized form of `codes`. */
-static FbStatus dequantize(Rewriter *rewriter, FbId value, FbId codes, const Grid *grid, FbId beside)
+static FbStatus dequantize(FbRewriter *rewriter, FbId value, FbId codes, const FbQuantizedGrid *grid, FbId beside)
 {
     FbId inputs[3] = {codes, grid->scale, grid->zero}, made = FB_NONE;
     FB_TRY(new_node(rewriter, "DequantizeLinear", rewriter->graph->values[value].name, inputs, 3, value, beside, &made));
@@ -85,7 +69,7 @@ static FbStatus dequantize(Rewriter *rewriter, FbId value, FbId codes, const Gri
 }
 
 /* The codes of a quantized value: the Quant becomes a Q node and a DQ node. */
-static FbStatus codes_of(Rewriter *rewriter, FbId value, const Grid *grid, FbId *codes)
+FbStatus fb_qoperator_codes(FbRewriter *rewriter, FbId value, const FbQuantizedGrid *grid, FbId *codes)
 {
     FbGraph *graph = rewriter->graph;
     if (rewriter->codes_of[value] != FB_NONE) {
@@ -95,7 +79,7 @@ static FbStatus codes_of(Rewriter *rewriter, FbId value, const Grid *grid, FbId 
     FbId quant = graph->values[value].producer, made = FB_NONE;
     FbId inputs[3] = {graph->nodes[quant]->inputs[0], grid->scale, grid->zero};
     const char *base = graph->values[inputs[0]].name;
-    FB_TRY(new_value(rewriter, base, "_codes", codes));
+    FB_TRY(fb_qoperator_value(rewriter, base, "_codes", codes));
     FB_TRY(new_node(rewriter, "QuantizeLinear", base, inputs, 3, *codes, quant, &made));
     fb_graph_remove_node(graph, quant);
     return dequantize(rewriter, value, *codes, grid, quant);
@@ -103,16 +87,16 @@ static FbStatus codes_of(Rewriter *rewriter, FbId value, const Grid *grid, FbId 
 
 /* ---- weights ---- */
 
-static FbStatus add_plane(const Rewriter *rewriter, const char *base, const char *suffix, FbDtype dtype, const FbShape *shape,
+static FbStatus add_plane(const FbRewriter *rewriter, const char *base, const char *suffix, FbDtype dtype, const FbShape *shape,
                           const void *bytes, size_t count, FbId *value)
 {
     FbConst *made = NULL;
-    FB_TRY(new_value(rewriter, base, suffix, value));
+    FB_TRY(fb_qoperator_value(rewriter, base, suffix, value));
     FB_TRY(fb_weight_plain(rewriter->graph, dtype, shape, bytes, count, &made, rewriter->err));
     return fb_graph_set_initializer(rewriter->graph, *value, made, rewriter->err);
 }
 
-static FbStatus zero_points(const Rewriter *rewriter, const char *base, const FbConst *weight, const FbShape *shape, FbId *value)
+static FbStatus zero_points(const FbRewriter *rewriter, const char *base, const FbConst *weight, const FbShape *shape, FbId *value)
 {
     const FbPlane *plane = &weight->planes[FB_PLANE_ZERO];
     FbDtype dtype = weight->encoding->code->storage;
@@ -125,7 +109,7 @@ static FbStatus zero_points(const Rewriter *rewriter, const char *base, const Fb
 }
 
 /* Codes, scales and zero points of an encoded 8-bit weight; a transposed product gets its codes transposed. */
-static FbStatus plain_weight(Rewriter *rewriter, FbId value, bool transposed, FbId out[3])
+FbStatus fb_qoperator_weight(FbRewriter *rewriter, FbId value, bool transposed, FbId out[3])
 {
     FbGraph *graph = rewriter->graph;
     FbId *known = &rewriter->plain_of[3 * (size_t)value];
@@ -162,20 +146,20 @@ static FbStatus plain_weight(Rewriter *rewriter, FbId value, bool transposed, Fb
     return FB_OK;
 }
 
-static bool is_coded_weight(const Rewriter *rewriter, FbId value)
+bool fb_qoperator_has_codes(const FbRewriter *rewriter, FbId value)
 {
     const FbConst *weight = value == FB_NONE || value >= rewriter->value_count ? NULL : rewriter->graph->values[value].constant;
     return weight != NULL && weight->encoding != NULL && weight->encoding->grain != FB_GRAIN_BLOCK && weight->encoding->code->bits == 8 &&
            weight->planes[FB_PLANE_CODES].buffer != NULL;
 }
 
-static bool is_coded_bias(const Rewriter *rewriter, FbId value)
+bool fb_qoperator_is_bias(const FbRewriter *rewriter, FbId value)
 {
     const FbConst *bias = value == FB_NONE || value >= rewriter->value_count ? NULL : rewriter->graph->values[value].constant;
     return bias != NULL && bias->encoding != NULL && bias->encoding->code->storage == FB_DTYPE_S32;
 }
 
-static FbStatus plain_bias(Rewriter *rewriter, FbId value, FbId *out)
+FbStatus fb_qoperator_bias(FbRewriter *rewriter, FbId value, FbId *out)
 {
     const FbConst *bias = rewriter->graph->values[value].constant;
     const FbPlane *codes = &bias->planes[FB_PLANE_CODES];
@@ -185,7 +169,7 @@ static FbStatus plain_bias(Rewriter *rewriter, FbId value, FbId *out)
 
 /* ---- what stands behind a product ---- */
 
-static FbStatus read_scalar(const Rewriter *rewriter, FbId value, double *out)
+static FbStatus read_scalar(const FbRewriter *rewriter, FbId value, double *out)
 {
     const FbConst *constant = value == FB_NONE ? NULL : fb_graph_constant(rewriter->graph, value);
     float number = 0;
@@ -198,7 +182,7 @@ static FbStatus read_scalar(const Rewriter *rewriter, FbId value, double *out)
 }
 
 /* True when every code of the grid stands for a value that the node leaves as it is: then saturation does the clipping. */
-static bool clip_is_redundant(const Rewriter *rewriter, const FbNode *node, const Grid *grid)
+static bool clip_is_redundant(const FbRewriter *rewriter, const FbNode *node, const FbQuantizedGrid *grid)
 {
     double scale = 0, zero = 0, low = -INFINITY, high = INFINITY;
     bool is_signed = grid->code == FB_DTYPE_S8;
@@ -222,7 +206,7 @@ static bool clip_is_redundant(const Rewriter *rewriter, const FbNode *node, cons
 }
 
 /* Follows redundant clipping to the one Quant of the result; FB_NONE: there is none. */
-static FbId quant_behind(const Rewriter *rewriter, FbId value, Grid *grid)
+FbId fb_qoperator_quant_behind(const FbRewriter *rewriter, FbId value, FbQuantizedGrid *grid)
 {
     FbGraph *graph = rewriter->graph;
     const FbNode *clips[8];
@@ -233,7 +217,7 @@ static FbId quant_behind(const Rewriter *rewriter, FbId value, Grid *grid)
             return FB_NONE;
         }
         const FbNode *next = graph->nodes[rewriter->uses.items[rewriter->uses.start[value]].node];
-        if (is_quant(next) && grid_of(rewriter, next->outputs[0], grid)) {
+        if (is_quant(next) && fb_qoperator_grid(rewriter, next->outputs[0], grid)) {
             for (size_t i = 0; i < clip_count; i++) {
                 if (!clip_is_redundant(rewriter, clips[i], grid)) {
                     return FB_NONE;
@@ -251,7 +235,7 @@ static FbId quant_behind(const Rewriter *rewriter, FbId value, Grid *grid)
 }
 
 /* Removes what stood between the product's result and the Quant, both included; the Quant's value then comes from `codes`. */
-static FbStatus finish(Rewriter *rewriter, FbId product, FbId quant, FbId codes, const Grid *grid)
+FbStatus fb_qoperator_finish(FbRewriter *rewriter, FbId product, FbId quant, FbId codes, const FbQuantizedGrid *grid)
 {
     FbGraph *graph = rewriter->graph;
     FbId result = graph->nodes[quant]->outputs[0], node = quant;
@@ -266,65 +250,65 @@ static FbStatus finish(Rewriter *rewriter, FbId product, FbId quant, FbId codes,
 
 /* ---- the operators ---- */
 
-static FbStatus rewrite_conv(Rewriter *rewriter, FbId id, bool *done)
+static FbStatus rewrite_conv(FbRewriter *rewriter, FbId id, bool *done)
 {
     FbGraph *graph = rewriter->graph;
     const FbNode *node = graph->nodes[id];
-    Grid x, y;
+    FbQuantizedGrid x, y;
     FbId bias = node->input_count > 2 ? node->inputs[2] : FB_NONE, quant = FB_NONE;
-    *done = is_coded_weight(rewriter, node->inputs[1]) && (bias == FB_NONE || is_coded_bias(rewriter, bias)) &&
-            grid_of(rewriter, node->inputs[0], &x);
+    *done = fb_qoperator_has_codes(rewriter, node->inputs[1]) && (bias == FB_NONE || fb_qoperator_is_bias(rewriter, bias)) &&
+            fb_qoperator_grid(rewriter, node->inputs[0], &x);
     if (*done) {
-        quant = quant_behind(rewriter, node->outputs[0], &y);
+        quant = fb_qoperator_quant_behind(rewriter, node->outputs[0], &y);
         *done = quant != FB_NONE;
     }
     if (!*done) {
         return FB_OK;
     }
     FbId inputs[9], weight[3], codes = FB_NONE, made = FB_NONE;
-    FB_TRY(codes_of(rewriter, node->inputs[0], &x, &inputs[0]));
-    FB_TRY(plain_weight(rewriter, node->inputs[1], false, weight));
+    FB_TRY(fb_qoperator_codes(rewriter, node->inputs[0], &x, &inputs[0]));
+    FB_TRY(fb_qoperator_weight(rewriter, node->inputs[1], false, weight));
     memcpy(&inputs[1], (FbId[]){x.scale, x.zero, weight[0], weight[1], weight[2], y.scale, y.zero, FB_NONE}, 8 * sizeof *inputs);
     if (bias != FB_NONE) {
-        FB_TRY(plain_bias(rewriter, bias, &inputs[8]));
+        FB_TRY(fb_qoperator_bias(rewriter, bias, &inputs[8]));
     }
     const char *base = fb_quantizer_node_name(graph, node);
-    FB_TRY(new_value(rewriter, graph->values[node->outputs[0]].name, "_codes", &codes));
+    FB_TRY(fb_qoperator_value(rewriter, graph->values[node->outputs[0]].name, "_codes", &codes));
     FB_TRY(new_node(rewriter, "QLinearConv", base, inputs, bias != FB_NONE ? 9 : 8, codes, id, &made));
     FbAttribute *attributes = NULL;
     FB_TRY(fb_graph_copy_attributes(graph, node->attributes, node->attribute_count, &attributes, rewriter->err));
     graph->nodes[made]->attributes = attributes;
     graph->nodes[made]->attribute_count = node->attribute_count;
-    return finish(rewriter, id, quant, codes, &y);
+    return fb_qoperator_finish(rewriter, id, quant, codes, &y);
 }
 
-static FbStatus rewrite_matmul(Rewriter *rewriter, FbId id, bool *done)
+static FbStatus rewrite_matmul(FbRewriter *rewriter, FbId id, bool *done)
 {
     FbGraph *graph = rewriter->graph;
     const FbNode *node = graph->nodes[id];
-    Grid a, b, y;
-    bool coded = is_coded_weight(rewriter, node->inputs[1]);
-    FbId quant = quant_behind(rewriter, node->outputs[0], &y);
-    *done = quant != FB_NONE && grid_of(rewriter, node->inputs[0], &a) && (coded || grid_of(rewriter, node->inputs[1], &b));
+    FbQuantizedGrid a, b, y;
+    bool coded = fb_qoperator_has_codes(rewriter, node->inputs[1]);
+    FbId quant = fb_qoperator_quant_behind(rewriter, node->outputs[0], &y);
+    *done = quant != FB_NONE && fb_qoperator_grid(rewriter, node->inputs[0], &a) && (coded || fb_qoperator_grid(rewriter, node->inputs[1], &b));
     if (!*done) {
         return FB_OK;
     }
     FbId inputs[8] = {FB_NONE, a.scale, a.zero, FB_NONE, FB_NONE, FB_NONE, y.scale, y.zero}, codes = FB_NONE, made = FB_NONE;
-    FB_TRY(codes_of(rewriter, node->inputs[0], &a, &inputs[0]));
+    FB_TRY(fb_qoperator_codes(rewriter, node->inputs[0], &a, &inputs[0]));
     if (coded) {
-        FB_TRY(plain_weight(rewriter, node->inputs[1], false, &inputs[3]));
+        FB_TRY(fb_qoperator_weight(rewriter, node->inputs[1], false, &inputs[3]));
     } else {
-        FB_TRY(codes_of(rewriter, node->inputs[1], &b, &inputs[3]));
+        FB_TRY(fb_qoperator_codes(rewriter, node->inputs[1], &b, &inputs[3]));
         inputs[4] = b.scale;
         inputs[5] = b.zero;
     }
-    FB_TRY(new_value(rewriter, graph->values[node->outputs[0]].name, "_codes", &codes));
+    FB_TRY(fb_qoperator_value(rewriter, graph->values[node->outputs[0]].name, "_codes", &codes));
     FB_TRY(new_node(rewriter, "QLinearMatMul", fb_quantizer_node_name(graph, node), inputs, 8, codes, id, &made));
-    return finish(rewriter, id, quant, codes, &y);
+    return fb_qoperator_finish(rewriter, id, quant, codes, &y);
 }
 
 /* scale[n] of the accumulators: input scale times weight scale, as a constant. */
-static FbStatus accumulator_scale(const Rewriter *rewriter, const char *base, const Grid *x, const FbConst *weight, FbId *value)
+static FbStatus accumulator_scale(const FbRewriter *rewriter, const char *base, const FbQuantizedGrid *x, const FbConst *weight, FbId *value)
 {
     FbShape shape = fb_encoding_scale_shape(weight->encoding, &weight->shape);
     size_t count = (size_t)fb_shape_elements(&shape);
@@ -342,36 +326,36 @@ static FbStatus accumulator_scale(const Rewriter *rewriter, const char *base, co
 }
 
 /* A product whose result is real, or that has a bias: MatMulInteger, integer bias, one factor. */
-static FbStatus rewrite_product(Rewriter *rewriter, FbId id, bool *done)
+static FbStatus rewrite_product(FbRewriter *rewriter, FbId id, bool *done)
 {
     FbGraph *graph = rewriter->graph;
     const FbNode *node = graph->nodes[id];
     bool gemm = fb_node_is(node, "", "Gemm");
     FbId bias = gemm && node->input_count > 2 ? node->inputs[2] : FB_NONE, result = node->outputs[0];
     const FbAttribute *trans_b = gemm ? fb_node_attribute(node, "transB") : NULL;
-    Grid x;
-    *done = is_coded_weight(rewriter, node->inputs[1]) && graph->values[node->inputs[1]].constant->shape.rank == 2 &&
-            (bias == FB_NONE || is_coded_bias(rewriter, bias)) && grid_of(rewriter, node->inputs[0], &x);
+    FbQuantizedGrid x;
+    *done = fb_qoperator_has_codes(rewriter, node->inputs[1]) && graph->values[node->inputs[1]].constant->shape.rank == 2 &&
+            (bias == FB_NONE || fb_qoperator_is_bias(rewriter, bias)) && fb_qoperator_grid(rewriter, node->inputs[0], &x);
     if (!*done) {
         return FB_OK;
     }
     const char *base = fb_quantizer_node_name(graph, node);
     const FbConst *coded = graph->values[node->inputs[1]].constant;
     FbId weight[3], codes = FB_NONE, sum = FB_NONE, real = FB_NONE, scale = FB_NONE, made = FB_NONE;
-    FB_TRY(codes_of(rewriter, node->inputs[0], &x, &codes));
-    FB_TRY(plain_weight(rewriter, node->inputs[1], trans_b != NULL && trans_b->i != 0, weight));
+    FB_TRY(fb_qoperator_codes(rewriter, node->inputs[0], &x, &codes));
+    FB_TRY(fb_qoperator_weight(rewriter, node->inputs[1], trans_b != NULL && trans_b->i != 0, weight));
     FB_TRY(accumulator_scale(rewriter, base, &x, coded, &scale));
     fb_graph_remove_node(graph, id);
     FbId operands[4] = {codes, weight[0], x.zero, weight[2]};
-    FB_TRY(new_value(rewriter, base, "_sums", &sum));
+    FB_TRY(fb_qoperator_value(rewriter, base, "_sums", &sum));
     FB_TRY(new_node(rewriter, "MatMulInteger", base, operands, coded->encoding->has_zero ? 4 : 3, sum, id, &made));
     if (bias != FB_NONE) {
         FbId terms[2] = {sum, FB_NONE};
-        FB_TRY(plain_bias(rewriter, bias, &terms[1]));
-        FB_TRY(new_value(rewriter, base, "_biased", &sum));
+        FB_TRY(fb_qoperator_bias(rewriter, bias, &terms[1]));
+        FB_TRY(fb_qoperator_value(rewriter, base, "_biased", &sum));
         FB_TRY(new_node(rewriter, "Add", base, terms, 2, sum, id, &made));
     }
-    FB_TRY(new_value(rewriter, base, "_real", &real));
+    FB_TRY(fb_qoperator_value(rewriter, base, "_real", &real));
     FB_TRY(new_node(rewriter, "Cast", base, &sum, 1, real, id, &made));
     FB_TRY(fb_graph_set_attribute_int(graph, made, "to", FB_DTYPE_F32, rewriter->err));
     FbId factors[2] = {real, scale};
@@ -379,18 +363,18 @@ static FbStatus rewrite_product(Rewriter *rewriter, FbId id, bool *done)
 }
 
 /* Data movement on codes, for operators whose one output has the parameters of the input. */
-static FbStatus rewrite_pass(Rewriter *rewriter, FbId id, bool *done)
+static FbStatus rewrite_pass(FbRewriter *rewriter, FbId id, bool *done)
 {
     static const char *const movers[] = {"MaxPool", "Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "Identity"};
     FbGraph *graph = rewriter->graph;
     FbNode *node = graph->nodes[id];
-    Grid x, y;
+    FbQuantizedGrid x, y;
     *done = false;
     for (size_t i = 0; i < sizeof movers / sizeof movers[0] && !*done; i++) {
         *done = strcmp(movers[i], node->op_type) == 0;
     }
-    *done = *done && node->output_count == 1 && grid_of(rewriter, node->inputs[0], &x) &&
-            quant_behind(rewriter, node->outputs[0], &y) != FB_NONE && x.scale == y.scale && x.zero == y.zero;
+    *done = *done && node->output_count == 1 && fb_qoperator_grid(rewriter, node->inputs[0], &x) &&
+            fb_qoperator_quant_behind(rewriter, node->outputs[0], &y) != FB_NONE && x.scale == y.scale && x.zero == y.zero;
     if (!*done) {
         return FB_OK;
     }
@@ -400,8 +384,8 @@ static FbStatus rewrite_pass(Rewriter *rewriter, FbId id, bool *done)
         *done = false; /* a clip between: not a mover's business */
         return FB_OK;
     }
-    FB_TRY(codes_of(rewriter, node->inputs[0], &x, &from));
-    FB_TRY(new_value(rewriter, graph->values[node->outputs[0]].name, "_codes", &codes));
+    FB_TRY(fb_qoperator_codes(rewriter, node->inputs[0], &x, &from));
+    FB_TRY(fb_qoperator_value(rewriter, graph->values[node->outputs[0]].name, "_codes", &codes));
     FbId *inputs = fb_arena_array(rewriter->quantizer->arena, node->input_count, sizeof *inputs);
     if (inputs == NULL) {
         return no_memory(rewriter);
@@ -412,16 +396,22 @@ static FbStatus rewrite_pass(Rewriter *rewriter, FbId id, bool *done)
                              rewriter->err));
     graph->nodes[made]->attributes = node->attributes;
     graph->nodes[made]->attribute_count = node->attribute_count;
-    return finish(rewriter, id, quant, codes, &y);
+    return fb_qoperator_finish(rewriter, id, quant, codes, &y);
 }
 
-static FbStatus rewrite_node(Rewriter *rewriter, FbId id)
+static FbStatus rewrite_node(FbRewriter *rewriter, FbId id)
 {
     FbQuantizer *quantizer = rewriter->quantizer;
     const FbNode *node = rewriter->graph->nodes[id];
     const FbQuantOp *op = fb_quant_op(node);
     bool done = false;
     if (op == NULL || node->removed || node->output_count == 0 || quantizer->reason[id] != NULL || op->role == FB_QUANT_ROLE_TAIL) {
+        return FB_OK;
+    }
+    if (quantizer->recipe->target != FB_TARGET_OPENVINO) {
+        FB_TRY(fb_qoperator_microsoft(rewriter, id, &done));
+    }
+    if (done) {
         return FB_OK;
     }
     if (fb_node_is(node, "", "Conv")) {
@@ -438,7 +428,7 @@ static FbStatus rewrite_node(Rewriter *rewriter, FbId id)
         }
     }
     if (!done) {
-        quantizer->reason[id] = "QOperator form has no standard operator for it here";
+        quantizer->reason[id] = "QOperator form has no operator for it here";
     }
     return FB_OK;
 }
@@ -446,7 +436,7 @@ static FbStatus rewrite_node(Rewriter *rewriter, FbId id)
 FbStatus fb_quantizer_qoperator(FbQuantizer *quantizer, FbError *err)
 {
     FbGraph *graph = quantizer->graph;
-    Rewriter rewriter = {.quantizer = quantizer, .graph = graph, .value_count = graph->value_count, .err = err};
+    FbRewriter rewriter = {.quantizer = quantizer, .graph = graph, .value_count = graph->value_count, .err = err};
     rewriter.codes_of = fb_arena_array(quantizer->arena, graph->value_count + 1, sizeof *rewriter.codes_of);
     rewriter.plain_of = fb_arena_array(quantizer->arena, 3 * graph->value_count + 1, sizeof *rewriter.plain_of);
     FbId *order = NULL;

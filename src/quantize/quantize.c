@@ -67,7 +67,13 @@ static bool has_dynamic_rule(const FbRecipe *recipe)
 static FbStatus raise_opset(FbModel *model, const FbRecipe *recipe, FbError *err)
 {
     int64_t needed = recipe->format == FB_QUANT_FORMAT_QOPERATOR ? 13 : has_dynamic_rule(recipe) ? 11 : 0;
-    return needed > fb_model_opset(model, "") ? fb_model_upgrade_opset(model, needed, err) : FB_OK;
+    if (needed > fb_model_opset(model, "")) {
+        FB_TRY(fb_model_upgrade_opset(model, needed, err));
+    }
+    if (needed > 0) { /* what is added has constants of its own */
+        fb_model_raise_ir(model);
+    }
+    return FB_OK;
 }
 
 static FbStatus apply(FbQuantizer *quantizer, FbError *err)
