@@ -6,6 +6,7 @@
 #include "kernels/binary.h"
 #include "kernels/codes.h"
 #include "kernels/depthwise_f32.h"
+#include "kernels/depthwise_u8s8.h"
 #include "kernels/functions.h"
 #include "kernels/lstm_f32.h"
 #include "kernels/norm_f32.h"
@@ -25,6 +26,7 @@
 FB_ROWS_OF(fb_product_f32)
 FB_ROWS_OF(fb_product_u8s8)
 FB_ROWS_OF(fb_depthwise_f32)
+FB_ROWS_OF(fb_depthwise_u8s8)
 FB_ROWS_OF(fb_pool_f32)
 FB_ROWS_OF(fb_unary_f32)
 FB_ROWS_OF(fb_binary_f32)
@@ -40,6 +42,7 @@ const FbKernelPrimitive fb_kernel_primitives[] = {
     FB_PRIMITIVE(fb_product_f32, "product_f32", "matrix products and convolutions of floats"),
     FB_PRIMITIVE(fb_product_u8s8, "product_u8s8", "matrix products and convolutions of codes"),
     FB_PRIMITIVE(fb_depthwise_f32, "depthwise_f32", "depthwise convolutions of floats"),
+    FB_PRIMITIVE(fb_depthwise_u8s8, "depthwise_u8s8", "depthwise convolutions of codes"),
     FB_PRIMITIVE(fb_pool_f32, "pool_f32", "pooling of floats"),
     FB_PRIMITIVE(fb_unary_f32, "unary_f32", "functions of one value: exp, tanh, erf, ..."),
     FB_PRIMITIVE(fb_binary_f32, "binary_f32", "arithmetic on two values"),

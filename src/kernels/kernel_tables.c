@@ -2,6 +2,7 @@
 #include "kernels/binary.h"
 #include "kernels/codes.h"
 #include "kernels/depthwise_f32.h"
+#include "kernels/depthwise_u8s8.h"
 #include "kernels/functions.h"
 #include "kernels/kernel_table.h"
 #include "kernels/lstm_f32.h"
@@ -36,6 +37,7 @@ FB_KERNEL_TABLE(FbScanF32Kernel, fb_scan_f32)
 FB_KERNEL_TABLE(FbGridF32Kernel, fb_grid_f32)
 FB_KERNEL_TABLE(FbCodesKernel, fb_codes)
 FB_KERNEL_TABLE(FbLstmKernel, fb_lstm)
+FB_KERNEL_TABLE(FbDepthwiseU8S8Kernel, fb_depthwise_u8s8)
 
 FbUnaryF32 fb_unary_f32_pick(unsigned cpu, FbUnaryKind kind) { return fb_unary_f32_first(cpu)->run[kind]; }
 FbBinaryF32 fb_binary_f32_pick(unsigned cpu, FbBinaryKind kind, FbBinaryForm form) { return fb_binary_f32_first(cpu)->run[kind][form]; }
@@ -48,3 +50,4 @@ const FbSoftmaxF32Kernel *fb_softmax_f32_pick(unsigned cpu) { return fb_softmax_
 const FbNormF32Kernel *fb_norm_f32_pick(unsigned cpu) { return fb_norm_f32_first(cpu); }
 const FbCodesKernel *fb_codes_pick(unsigned cpu) { return fb_codes_first(cpu); }
 const FbLstmKernel *fb_lstm_pick(unsigned cpu) { return fb_lstm_first(cpu); }
+const FbDepthwiseU8S8Kernel *fb_depthwise_u8s8_pick(unsigned cpu) { return fb_depthwise_u8s8_first(cpu); }

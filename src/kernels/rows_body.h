@@ -2,6 +2,7 @@
 #include "kernels/binary_body.h"
 #include "kernels/codes_body.h"
 #include "kernels/depthwise_f32_body.h"
+#include "kernels/depthwise_u8s8_body.h"
 #include "kernels/functions_body.h"
 #include "kernels/lstm_f32_body.h"
 #include "kernels/pool_f32_body.h"

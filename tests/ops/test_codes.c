@@ -33,7 +33,7 @@ typedef struct Pair { int a_rank, b_rank; int64_t a[4], b[4]; int turns; } Pair;
 
 static const Pair pairs[] = {
     {4, 4, {2, 16, 9, 7}, {2, 16, 9, 7}, 1}, {4, 4, {1, 48, 5, 6}, {1, 48, 1, 1}, 2}, {4, 4, {2, 3, 4, 5}, {1, 1, 1, 1}, 2},
-    {4, 4, {1, 1, 3, 3}, {2, 5, 3, 3}, 1},   {3, 1, {2, 7, 33}, {33}, 0},           {2, 2, {70, 90}, {70, 90}, 0},
+    {4, 4, {1, 1, 3, 3}, {2, 5, 3, 3}, 1},   {3, 1, {2, 7, 33}, {33}, 0},           {2, 2, {30, 41}, {30, 41}, 0},
     {2, 2, {8, 1}, {1, 19}, 0},             {4, 3, {1, 6, 4, 4}, {6, 1, 1}, 0},
 };
 
@@ -77,7 +77,7 @@ static void sums_and_products(void **state)
             }
         }
     }
-    assert_true(total.codes > 100000);
+    assert_true(total.codes > 50000);
     expect_few("sums and products", &total);
     const int64_t dims[] = {2, 3, 4, 5}, one[] = {1};
     for (int i = 0; i < 2; i++) { /* a number that is no constant has no channels to turn */

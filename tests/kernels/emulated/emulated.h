@@ -5,6 +5,7 @@
 #include "kernels/binary.h"
 #include "kernels/codes.h"
 #include "kernels/depthwise_f32.h"
+#include "kernels/depthwise_u8s8.h"
 #include "kernels/functions.h"
 #include "kernels/lstm_f32.h"
 #include "kernels/norm_f32.h"
@@ -30,5 +31,6 @@ extern const FbScanF32Kernel fb_scan_f32_emulated;
 extern const FbGridF32Kernel fb_grid_f32_emulated;
 extern const FbCodesKernel fb_codes_emulated;
 extern const FbLstmKernel fb_lstm_emulated;
+extern const FbDepthwiseU8S8Kernel fb_depthwise_u8s8_emulated;
 
 #endif
