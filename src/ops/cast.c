@@ -106,6 +106,10 @@ static void cast_block(const CastWork *work, int64_t first, size_t count)
         }
         return;
     }
+    if (to == FB_DTYPE_F32) {
+        fb_work_load(work->from->dtype, work->from->data, first, 1, FB_WORK_F32, (float *)work->to->data + first, count);
+        return;
+    }
     fb_work_load(work->from->dtype, work->from->data, first, 1, type, &block, count);
     fb_work_store(to, work->to->data, first, type, &block, count);
 }
