@@ -440,10 +440,11 @@ static FbStatus make_chain(FbCompile *compile, const FbNode *node, const FbLower
     return FB_OK;
 }
 
-/* What starts on integers may turn out to have reals at both ends. */
+/* What starts on integers may turn out to have reals at both ends; an operator with a single lowering has codes of its own (LSTM). */
 static bool touches_codes(const FbCompile *compile, const FbChain *chain)
 {
-    bool touches = chain->dynamic != FB_NONE || compile->grids[chain->out] != NULL;
+    const FbOp *op = compile->nodes[chain->node->id].op;
+    bool touches = op->integer == op->lowering || chain->dynamic != FB_NONE || compile->grids[chain->out] != NULL;
     for (uint32_t i = 0; i < chain->node->input_count; i++) {
         touches = touches || (chain->node->inputs[i] != FB_NONE && compile->grids[chain->node->inputs[i]] != NULL);
     }
