@@ -410,8 +410,8 @@ static void skip_inner_tables(FbCompile *compile)
     }
 }
 
-/* A chain that starts at this node; NULL in *out when the lowering does not serve it. */
-static FbStatus make_chain(FbCompile *compile, const FbNode *node, const FbLowering *lowering, FbChain **out, FbError *err)
+/* A chain that starts at this node, on codes or on reals; NULL in *out when the lowering does not serve it. */
+static FbStatus make_chain(FbCompile *compile, const FbNode *node, const FbLowering *lowering, bool integer, FbChain **out, FbError *err)
 {
     const FbOp *op = compile->nodes[node->id].op;
     *out = NULL;
@@ -432,7 +432,7 @@ static FbStatus make_chain(FbCompile *compile, const FbNode *node, const FbLower
     chain->out = node->outputs[0];
     chain->tail = compile->nodes[node->id].place;
     bool accepted = false;
-    FB_TRY(try_lowering(compile, chain, lowering, lowering != op->lowering, &accepted, err));
+    FB_TRY(try_lowering(compile, chain, lowering, integer, &accepted, err));
     if (accepted) {
         FB_TRY(extend_chain(compile, chain, err));
         *out = chain;
@@ -484,10 +484,10 @@ FbStatus fb_compile_fuse(FbCompile *compile, FbError *err)
         }
         FbChain *chain = NULL;
         if (compile->integer) {
-            FB_TRY(make_chain(compile, node, state->op->integer, &chain, err));
+            FB_TRY(make_chain(compile, node, state->op->integer, true, &chain, err));
         }
         if (chain == NULL || !touches_codes(compile, chain)) {
-            FB_TRY(make_chain(compile, node, state->op->lowering, &chain, err));
+            FB_TRY(make_chain(compile, node, state->op->lowering, false, &chain, err));
         }
         if (chain == NULL) {
             continue;
