@@ -43,8 +43,8 @@ typedef struct FbCodesKernel {
     void (*dequantize)(const uint8_t *x, float *y, size_t count, const FbCodeGrid *grid);  /* scale * (code - zero) */
     void (*binary)(const FbCodesBinary *binary);
     void (*max_pool)(const FbCodesPool *pool);      /* y: uint8_t of the same grid; 0 where every tap is padding */
-    void (*average_pool)(const FbCodesPool *pool); /* (float)(sum of codes - taps * zero) * (scale / divisor), the factor over to.scale
-                                                        when codes are stored, in double and rounded once; then the store */
+    void (*average_pool)(const FbCodesPool *pool);          /* the reals of the taps added in order, over the divisor; then the store, by a
+                                                               division: the bits of AveragePool on reals between two Quants */
 } FbCodesKernel;
 
 extern const FbCodesKernel *const fb_codes_kernels[]; /* best first, ends with scalar */

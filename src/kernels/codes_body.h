@@ -179,25 +179,22 @@ static void codes_max_pool(const FbCodesPool *p)
 static void codes_average_pool(const FbCodesPool *p)
 {
     const CodesStore store = codes_store_of(&p->to);
+    const FbV scale = fb_v_set(p->from.scale), unit = fb_v_set(p->to.scale);
+    const FbVi zero = fb_vi_set(p->from.zero);
     for (size_t pixel = 0; pixel < p->pixels; pixel++) {
         const uint8_t *const *x = p->x + pixel * p->taps;
-        int32_t taken = 0;
-        for (size_t t = 0; t < p->taps; t++) {
-            taken += x[t] != NULL;
-        }
-        const double unit = p->codes ? (double)p->to.scale : 1;
-        const FbV factor = fb_v_set((float)((double)p->from.scale / ((double)p->divisor[pixel] * unit)));
+        const FbV divisor = fb_v_set((float)p->divisor[pixel]);
         for (size_t begin = 0, n; begin < p->channels; begin += FB_LANES) {
             const size_t c = codes_block(begin, p->channels, &n), at = pixel * p->channels + c;
-            FbVi sum = fb_vi_set(-taken * p->from.zero);
+            FbV sum = fb_v_set(0.0f);
             for (size_t t = 0; t < p->taps; t++) {
                 if (x[t]) {
-                    sum = fb_vi_add(sum, codes_wide(x[t] + c, n));
+                    sum = fb_v_add(sum, fb_v_mul(fb_v_from_int(fb_vi_sub(codes_wide(x[t] + c, n), zero)), scale));
                 }
             }
-            const FbV mean = fb_v_mul(fb_v_from_int(sum), factor);
+            const FbV mean = fb_v_div(sum, divisor);
             if (p->codes) {
-                codes_keep((uint8_t *)p->y + at, codes_of(mean, &store), n);
+                codes_keep((uint8_t *)p->y + at, codes_of(fb_v_div(mean, unit), &store), n);
             } else {
                 fb_v_store_n((float *)p->y + at, mean, n);
             }

@@ -49,13 +49,6 @@ typedef struct ConvRun {
     const uint8_t **pointers;
 } ConvRun;
 
-/* No depthwise kernel serves codes yet: those convolutions stay in float. */
-static const FbDepthwiseU8S8Kernel *depthwise_pick(unsigned cpu)
-{
-    (void)cpu;
-    return NULL;
-}
-
 static size_t up_to_line(size_t bytes) { return (bytes + 63) / 64 * 64; }
 
 static bool conv_accepts(const FbPrepare *prepare)
@@ -130,7 +123,7 @@ static FbStatus conv_prepare(const FbPrepare *prepare, void **state, FbError *er
     s->in_channels = (size_t)shape->dims[1];
     s->out_channels = (size_t)(shape->dims[0] / p->group);
     s->taps = (size_t)fb_window_product(shape->dims + 2, shape->rank - 2);
-    s->depthwise = s->group > 1 && s->in_channels == 1 && s->out_channels == 1 ? depthwise_pick(cpu) : NULL;
+    s->depthwise = s->group > 1 && s->in_channels == 1 && s->out_channels == 1 ? fb_depthwise_u8s8_pick(cpu) : NULL;
     const bool dense_row = p->window.dilation_count == 0 || p->window.dilation[p->window.dilation_count - 1] == 1;
     const size_t row_taps = (size_t)shape->dims[shape->rank - 1];
     s->few_channels = s->group == 1 && s->in_channels < FEW_CHANNELS && row_taps > 1 && dense_row;

@@ -1,6 +1,7 @@
 /* Joining and cutting along an axis: Concat, Split. */
 #include <string.h>
 
+#include "ops/codes_concat.h"
 #include "ops/shape_util.h"
 #include "ops/strided_copy.h"
 #include "ops/table.h"
@@ -114,16 +115,22 @@ static FbStatus infer_concat(FbInfer *infer, FbError *err)
     return FB_OK;
 }
 
+FbStatus fb_concat_axis(const void *params, int rank, bool channels_last, int *axis, FbError *err)
+{
+    const JoinParams *p = params;
+    FB_TRY(fb_axis_normalize(p->axis, rank, axis, err));
+    *axis = fb_physical_axis(*axis, rank, p->last || channels_last);
+    return FB_OK;
+}
+
 static FbStatus run_concat(const FbCall *call, FbError *err)
 {
-    const JoinParams *p = call->params;
     FbTensor *out = call->outputs[0];
     int axis;
     if (!out || !out->bytes) {
         return FB_OK;
     }
-    FB_TRY(fb_axis_normalize(p->axis, out->rank, &axis, err));
-    axis = fb_physical_axis(axis, out->rank, p->last || call->channels_last);
+    FB_TRY(fb_concat_axis(call->params, out->rank, call->channels_last, &axis, err));
     if (fb_dtype_bits(out->dtype) < 8) {
         memset(out->data, 0, out->bytes);
     }
@@ -260,7 +267,8 @@ static const char *const split_attributes[] = {"axis", "split", "num_outputs", N
 static const FbOp rows[] = {
     {.name = "Concat", .domain = "", .summary = "joins tensors along an axis", .since = 1, .newest = FB_OPSET_NEWEST, .min_inputs = 1,
      .max_inputs = -1, .min_outputs = 1, .max_outputs = 1, .params_bytes = sizeof(JoinParams), .flags = FB_OP_MOVES_DATA,
-     .attributes = concat_attributes, .decode = decode_concat, .infer = infer_concat, .run = run_concat, .channels_last = join_channels_last},
+     .attributes = concat_attributes, .decode = decode_concat, .infer = infer_concat, .run = run_concat, .integer = &fb_codes_concat_lowering,
+     .channels_last = join_channels_last},
     {.name = "Split", .domain = "", .summary = "cuts a tensor along an axis", .since = 1, .newest = FB_OPSET_NEWEST, .min_inputs = 1,
      .max_inputs = 2, .min_outputs = 1, .max_outputs = -1, .params_bytes = sizeof(JoinParams), .flags = FB_OP_MOVES_DATA,
      .attributes = split_attributes, .decode = decode_split, .infer = infer_split, .run = run_split, .channels_last = join_channels_last},

@@ -8,6 +8,7 @@
 #include "kernels/pool_f32.h"
 #include "ops/attribute.h"
 #include "ops/check.h"
+#include "ops/codes_pool.h"
 #include "ops/number.h"
 
 typedef enum PoolKind { POOL_MAX, POOL_AVERAGE, POOL_LP } PoolKind;
@@ -252,10 +253,12 @@ static const char *const lp_attributes[] = {"auto_pad", "ceil_mode", "dilations"
 static const FbOp rows[] = {
     {.domain = "", .name = "MaxPool", .summary = "largest value in a window", .since = 1, .newest = FB_OPSET_NEWEST, .min_inputs = 1,
      .max_inputs = 1, .min_outputs = 1, .max_outputs = 2, .params_bytes = sizeof(FbPoolParams), .flags = FB_OP_SPATIAL | FB_OP_MOVES_DATA,
-     .decode = pool_decode, .infer = pool_infer, .scratch = pool_scratch, .run = max_pool_run, .attributes = max_attributes},
+     .decode = pool_decode, .infer = pool_infer, .scratch = pool_scratch, .run = max_pool_run, .integer = &fb_codes_pool_lowering,
+     .attributes = max_attributes},
     {.domain = "", .name = "AveragePool", .summary = "mean of a window", .since = 1, .newest = FB_OPSET_NEWEST, .min_inputs = 1,
      .max_inputs = 1, .min_outputs = 1, .max_outputs = 1, .params_bytes = sizeof(FbPoolParams), .flags = FB_OP_SPATIAL,
-     .decode = pool_decode, .infer = pool_infer, .scratch = pool_scratch, .run = average_pool_run, .attributes = average_attributes},
+     .decode = pool_decode, .infer = pool_infer, .scratch = pool_scratch, .run = average_pool_run, .integer = &fb_codes_pool_lowering,
+     .attributes = average_attributes},
     {.domain = "", .name = "LpPool", .summary = "p-norm of a window", .since = 2, .newest = FB_OPSET_NEWEST, .min_inputs = 1,
      .max_inputs = 1, .min_outputs = 1, .max_outputs = 1, .params_bytes = sizeof(FbPoolParams), .flags = FB_OP_SPATIAL,
      .decode = pool_decode, .infer = pool_infer, .scratch = pool_scratch, .run = lp_pool_run, .attributes = lp_attributes},

@@ -4,6 +4,7 @@
 #include "kernels/pool_f32.h"
 #include "ops/attribute.h"
 #include "ops/check.h"
+#include "ops/codes_pool.h"
 #include "ops/number.h"
 #include "ops/pool.h"
 
@@ -126,7 +127,8 @@ static const char *const lp_attributes[] = {"p", NULL};
 static const FbOp rows[] = {
     {.domain = "", .name = "GlobalAveragePool", .summary = "mean of each channel", .since = 1, .newest = FB_OPSET_NEWEST, .min_inputs = 1,
      .max_inputs = 1, .min_outputs = 1, .max_outputs = 1, .params_bytes = sizeof(FbPoolParams), .flags = FB_OP_SPATIAL,
-     .decode = global_decode, .infer = global_infer, .scratch = global_scratch, .run = global_average_run},
+     .decode = global_decode, .infer = global_infer, .scratch = global_scratch, .run = global_average_run,
+     .integer = &fb_codes_pool_lowering},
     {.domain = "", .name = "GlobalMaxPool", .summary = "largest value of each channel", .since = 1, .newest = FB_OPSET_NEWEST,
      .min_inputs = 1, .max_inputs = 1, .min_outputs = 1, .max_outputs = 1, .params_bytes = sizeof(FbPoolParams), .flags = FB_OP_SPATIAL,
      .decode = global_decode, .infer = global_infer, .scratch = global_scratch, .run = global_max_run},

@@ -6,6 +6,7 @@
 
 #include "ops/attribute.h"
 #include "ops/check.h"
+#include "ops/codes_pool.h"
 #include "ops/elements.h"
 
 enum { LANES = 16, COLUMNS = 256, REDUCE_GRAIN_ELEMENTS = 32768 };
@@ -71,6 +72,13 @@ static FbStatus mark_axes(const ReduceParams *p, const FbTensor *axes, int rank,
         marked[axis] = true;
     }
     return FB_OK;
+}
+
+bool fb_reduce_mean_axes(const void *params, const FbTensor *axes, int rank, bool *marked)
+{
+    const ReduceParams *p = params;
+    const bool known = p->axes_from_input ? axes != NULL : p->axis_count > 0;
+    return p->kind == REDUCE_MEAN && known && mark_axes(p, axes, rank, marked, NULL) == FB_OK;
 }
 
 static FbShape reduced_shape(const FbShape *shape, const bool *marked, bool keepdims)
@@ -412,24 +420,24 @@ static FbStatus run_reduce(const FbCall *call, FbError *err)
 
 static const char *const reduce_names[] = {"axes", "keepdims", "noop_with_empty_axes", NULL};
 
-#define REDUCE(NAME, TEXT)                                                                                                     \
+#define REDUCE(NAME, TEXT, INTEGER)                                                                                                     \
     {                                                                                                                          \
         .domain = "", .name = NAME, .summary = TEXT, .since = 1, .newest = FB_OPSET_NEWEST, .min_inputs = 1, .max_inputs = 2,  \
         .min_outputs = 1, .max_outputs = 1, .params_bytes = sizeof(ReduceParams), .decode = decode_reduce,                     \
-        .infer = infer_reduce, .run = run_reduce, .attributes = reduce_names                                                   \
+        .infer = infer_reduce, .run = run_reduce, .integer = INTEGER, .attributes = reduce_names                               \
     }
 
 static const FbOp rows[] = {
-    REDUCE("ReduceL1", "sum of absolute values along axes"),
-    REDUCE("ReduceL2", "root of the sum of squares along axes"),
-    REDUCE("ReduceLogSum", "logarithm of the sum along axes"),
-    REDUCE("ReduceLogSumExp", "logarithm of the sum of exponentials along axes"),
-    REDUCE("ReduceMax", "maximum along axes"),
-    REDUCE("ReduceMean", "mean along axes"),
-    REDUCE("ReduceMin", "minimum along axes"),
-    REDUCE("ReduceProd", "product along axes"),
-    REDUCE("ReduceSum", "sum along axes"),
-    REDUCE("ReduceSumSquare", "sum of squares along axes"),
+    REDUCE("ReduceL1", "sum of absolute values along axes", NULL),
+    REDUCE("ReduceL2", "root of the sum of squares along axes", NULL),
+    REDUCE("ReduceLogSum", "logarithm of the sum along axes", NULL),
+    REDUCE("ReduceLogSumExp", "logarithm of the sum of exponentials along axes", NULL),
+    REDUCE("ReduceMax", "maximum along axes", NULL),
+    REDUCE("ReduceMean", "mean along axes", &fb_codes_reduce_lowering),
+    REDUCE("ReduceMin", "minimum along axes", NULL),
+    REDUCE("ReduceProd", "product along axes", NULL),
+    REDUCE("ReduceSum", "sum along axes", NULL),
+    REDUCE("ReduceSumSquare", "sum of squares along axes", NULL),
 };
 
 const FbOpFamily fb_ops_reduce = {rows, sizeof rows / sizeof rows[0]};

@@ -94,6 +94,86 @@ static void sums_and_products(void **state)
     expect_few("quotients", &total);
 }
 
+/* Pooling in both widths of channels, padded or not, stored or not. */
+static void pooled(void **state)
+{
+    (void)state;
+    static const FbCodeGrid store = {0.021f, 120, 0, 255};
+    const int64_t shapes[][4] = {{2, 33, 9, 7}, {1, 5, 6, 8}, {1, 300, 7, 7}};
+    Total total = {0, 0};
+    for (uint64_t seed = 0; seed < 72; seed++) {
+        const int kind = (int)(seed % 3);
+        CodesTest t = {.store = seed / 3 % 4 == 3 && kind != 2 ? NULL : kind == 2 ? &grids[seed % GRIDS] : &store};
+        op_test_begin(&t.op, "", kind == 0 ? "GlobalAveragePool" : kind == 1 ? "AveragePool" : "MaxPool", kind == 0 ? 1 : 12);
+        codes_test_codes(&t, 4, shapes[seed / 12 % 3], grids[seed % GRIDS], seed);
+        if (kind > 0) {
+            op_test_ints(&t.op, "kernel_shape", (const int64_t[]){3, 2}, 2);
+            op_test_ints(&t.op, "strides", (const int64_t[]){1 + (int64_t)(seed / 3 % 2), 2}, 2);
+            op_test_ints(&t.op, "pads", (const int64_t[]){1, 0, 1, 1}, 4);
+        }
+        if (kind == 1) {
+            op_test_int(&t.op, "count_include_pad", (int64_t)(seed / 3 % 2));
+        }
+        assert_false(codes_test_accepts(&t, false));
+        codes_test_run(&t, true);
+        end(&t, &total);
+    }
+    assert_true(total.codes > 6000);
+    assert_int_equal(total.different, 0);
+}
+
+static void means(void **state)
+{
+    (void)state;
+    static const FbCodeGrid store = {0.003f, 120, 0, 255};
+    const int64_t dims[] = {3, 70, 5, 9}, lists[][2] = {{2, 3}, {1, 2}, {-1, -2}, {0, 1}, {1, 3}};
+    Total total = {0, 0};
+    for (uint64_t seed = 0; seed < 20; seed++) {
+        CodesTest t = {.store = seed % 2 ? &store : NULL};
+        op_test_begin(&t.op, "", "ReduceMean", seed % 3 ? 13 : 18);
+        codes_test_codes(&t, 4, dims, grids[seed % GRIDS], seed);
+        if (seed % 3) {
+            op_test_ints(&t.op, "axes", lists[seed % 5], 2);
+        } else {
+            op_test_s64(&t.op, 1, (const int64_t[]){2}, lists[seed % 5]);
+        }
+        op_test_int(&t.op, "keepdims", (int64_t)(seed / 2 % 2));
+        assert_int_equal(codes_test_accepts(&t, false), seed % 5 != 4);
+        if (seed % 5 != 4) {
+            codes_test_run(&t, false);
+        }
+        end(&t, &total);
+    }
+    assert_true(total.codes > 500);
+    expect_few("means", &total);
+}
+
+/* Nothing is computed: not one code differs. */
+static void joined(void **state)
+{
+    (void)state;
+    Total total = {0, 0};
+    for (uint64_t seed = 0; seed < 40; seed++) {
+        const int64_t axis = (int64_t)(seed % 4), parts = 1 + (int64_t)(seed % 3);
+        CodesTest t = {.store = seed % 5 == 4 ? NULL : &grids[seed % GRIDS]};
+        op_test_begin(&t.op, "", "Concat", 13);
+        op_test_int(&t.op, "axis", seed % 7 == 1 ? axis - 4 : axis);
+        for (int64_t i = 0; i < parts; i++) {
+            int64_t dims[] = {2, 6, 4, 5};
+            dims[axis] = 1 + (int64_t)(seed * 7 + (uint64_t)i * 5) % 40;
+            if ((seed + (uint64_t)i) % 4 == 3) {
+                codes_test_reals(&t, 4, dims, false, seed + (uint64_t)i);
+            } else {
+                codes_test_codes(&t, 4, dims, grids[(seed + (uint64_t)i) % GRIDS], seed + (uint64_t)i);
+            }
+        }
+        codes_test_run(&t, seed / 2 % 2);
+        end(&t, &total);
+    }
+    assert_true(total.codes > 10000);
+    assert_int_equal(total.different, 0);
+}
+
 static void refused_operands(void **state)
 {
     (void)state;
@@ -112,6 +192,7 @@ static void refused_operands(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(sums_and_products), cmocka_unit_test(refused_operands)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(sums_and_products), cmocka_unit_test(pooled), cmocka_unit_test(means), cmocka_unit_test(joined),
+                                       cmocka_unit_test(refused_operands)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
