@@ -58,9 +58,6 @@ static bool conv_accepts(const FbPrepare *prepare)
         return false;
     }
     const FbShape *shape = &weight->shape;
-    if (shape->dims[1] == 1 && ((const FbConvParams *)prepare->params)->group == shape->dims[0] && shape->dims[0] > 1) {
-        return false;
-    }
     const int64_t depth = shape->dims[1] * fb_window_product(shape->dims + 2, shape->rank - 2);
     return fb_integer_weight_accepts(weight, 0, depth) && fb_integer_store_accepts(prepare);
 }

@@ -59,6 +59,9 @@ static const Case cases[] = {
     {1, 23, 17, 1, 2, {8, 8}, {1, 1}, {2, 2}, {1, 1}, {0, 0, 0, 0}, false, false},        /* strided 1 x 1 */
     {1, 32, 40, 1, 2, {6, 7}, {3, 3}, {1, 1}, {1, 1}, {1, 1, 1, 1}, false, false},
     {2, 36, 12, 4, 2, {6, 6}, {3, 2}, {1, 1}, {1, 1}, {1, 0, 0, 1}, false, false},        /* groups of 9 channels */
+    {2, 19, 19, 19, 2, {8, 9}, {3, 3}, {1, 1}, {1, 1}, {1, 1, 1, 1}, false, false},       /* depthwise */
+    {1, 32, 32, 32, 2, {9, 9}, {5, 3}, {2, 2}, {1, 1}, {2, 1, 2, 1}, false, false},
+    {1, 16, 16, 16, 1, {30}, {3}, {1}, {1}, {1, 1}, false, false},
     {1, 6, 12, 6, 2, {5, 5}, {3, 3}, {1, 1}, {1, 1}, {1, 1, 1, 1}, false, false},         /* depthwise, two per channel */
     {2, 18, 5, 1, 1, {23}, {4}, {3}, {2}, {3, 1}, false, false},
     {1, 17, 9, 1, 3, {4, 5, 6}, {2, 3, 2}, {1, 2, 1}, {1, 1, 2}, {1, 0, 1, 0, 1, 0}, false, false},
@@ -470,7 +473,7 @@ static void random_shapes(void **state)
     for (uint64_t seed = 1; seed <= 90; seed++) {
         Case c = {.n = between(seed, 0, 1, 3), .group = 1, .spatial = (int)between(seed, 1, 0, 3)};
         c.group = c.spatial && between(seed, 2, 0, 2) == 0 ? between(seed, 3, 2, 5) : 1;
-        c.c = c.group * between(seed, 4, 2, 20);
+        c.c = c.group * between(seed, 4, 1, 20);
         c.m = c.group * between(seed, 5, 1, 12);
         c.n = c.spatial ? c.n : between(seed, 6, 1, 70);
         c.gemm = !c.spatial && between(seed, 7, 0, 1);
@@ -525,7 +528,7 @@ static void refusals(void **state)
 {
     (void)state;
     const How how = {"s8", true, false, BIAS_FLOAT, false, true, false, false, 0, {0}};
-    const Case conv = cases[3], product = cases[12], gemm = cases[15];
+    const Case conv = cases[3], product = cases[15], gemm = cases[18];
     assert_true(accepted(&conv, &how, nothing) && accepted(&product, &how, nothing) && accepted(&gemm, &how, nothing));
     assert_false(accepted(&conv, &how, real_input));
     assert_false(accepted(&conv, &how, plain_weight));
