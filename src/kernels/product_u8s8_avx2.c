@@ -16,15 +16,17 @@ static inline __m256i add_pairs(__m256i sum, __m256i pairs)
     return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
 }
 
-/* Sixteen codes in both halves, or the `window` < 16 that may be read and zeros. */
-static inline __m256i load_window(const uint8_t *a, __m128i mask, bool whole)
+/* The codes that a fix step chooses. An index below 16 stays below 128 in `low` and is above in `high`, where vpshufb gives 0 for it; one in
+ * [16, 32) the other way round. */
+static inline __m256i choose(const uint8_t *window, __m256i low, __m256i high)
 {
-    const __m128i codes = whole ? _mm_loadu_si128((const __m128i *)(const void *)a) : _mm_maskload_epi32((const int *)(const void *)a, mask);
-    return _mm256_broadcastsi128_si256(codes);
+    const __m256i first = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)window));
+    const __m256i second = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)(window + 16)));
+    return _mm256_or_si256(_mm256_shuffle_epi8(first, low), _mm256_shuffle_epi8(second, high));
 }
 
 /* `rows` is a constant of the caller: what lies beyond it disappears when this is inlined. */
-FB_INTEGER_INLINE void product_tile(const FbProductU8S8 *p, const FbIntegerPlan *plan, const size_t row, const size_t rows)
+FB_INTEGER_INLINE void product_tile(const FbProductU8S8 *p, const ProductFinish *finish, const size_t row, const size_t rows)
 {
     const FbPackedU8S8 *packed = p->w;
     const FbPairsPanel *panel = (const FbPairsPanel *)packed->fixup + p->panel;
@@ -62,40 +64,65 @@ FB_INTEGER_INLINE void product_tile(const FbProductU8S8 *p, const FbIntegerPlan 
         if (!panel->end) {
             continue;
         }
-        const bool whole = bytes >= FB_PAIRS_WINDOW;
-        const __m128i mask = _mm_loadu_si128((const __m128i *)(const void *)(fb_mask_window_avx2 + 16 - (whole ? 4 : steps)));
-        for (const size_t end = panel->end[tap]; fix < end; fix++) {
-            const FbPairsFix *f = &panel->fix[fix];
-            const size_t from = panel->window[fix];
-            const __m256i index0 = load_weights((const int8_t *)f->index), index1 = load_weights((const int8_t *)f->index + 32);
-            const __m256i w0 = load_weights(f->excess), w1 = load_weights(f->excess + 32);
-#define FIX_STEP(i)                                                                                \
-    if (i < rows) {                                                                                \
-        const __m256i x = load_window(a##i + from, mask, whole);                                   \
-        lo##i = add_pairs(lo##i, _mm256_maddubs_epi16(_mm256_shuffle_epi8(x, index0), w0));        \
-        hi##i = add_pairs(hi##i, _mm256_maddubs_epi16(_mm256_shuffle_epi8(x, index1), w1));        \
+        uint8_t shallow[ROW_TILE][FB_PAIRS_WINDOW]; /* a window reaches beyond what may be read: zeros */
+        if (bytes < FB_PAIRS_WINDOW) {
+            const __m256i mask = fb_mask_lo(steps);
+#define COPY(i)                                                                                                                     \
+    if (i < rows) {                                                                                                                 \
+        _mm256_storeu_si256((__m256i *)(void *)shallow[i], _mm256_maskload_epi32((const int *)(const void *)a##i, mask));           \
+        a##i = shallow[i];                                                                                                          \
     }
-            EACH_ROW(FIX_STEP)
+            EACH_ROW(COPY)
         }
+        /* One half of the columns after the other: both at once need more registers than there are. */
+        const size_t end = panel->end[tap];
+#define FIX_STEP(sum, i)                                                                                  \
+    if (i < rows) {                                                                                       \
+        sum##i = add_pairs(sum##i, _mm256_maddubs_epi16(choose(a##i + from, low, high), excess));         \
     }
-#define FINISH(i)                                                              \
-    if (i < rows) {                                                            \
-        product_finish(p, plan, row + i, 0, (FbVi){lo##i, hi##i});             \
+#define FIX_LO(i) FIX_STEP(lo, i)
+#define FIX_HI(i) FIX_STEP(hi, i)
+#define FIX_HALF(step, at)                                                                                \
+    for (size_t j = fix; j < end; j++) {                                                                  \
+        const size_t from = panel->window[j];                                                             \
+        const __m256i index = load_weights((const int8_t *)panel->fix[j].index + at);                     \
+        const __m256i excess = load_weights(panel->fix[j].excess + at);                                   \
+        const __m256i low = _mm256_add_epi8(index, _mm256_set1_epi8(0x70));                               \
+        const __m256i high = _mm256_sub_epi8(index, _mm256_set1_epi8(16));                                \
+        EACH_ROW(step)                                                                                    \
     }
-    EACH_ROW(FINISH)
+        FIX_HALF(FIX_LO, 0)
+        FIX_HALF(FIX_HI, 32)
+        fix = end;
+    }
+    if (finish->quick) {
+#define FINISH(i)                                                                  \
+    if (i < rows) {                                                                \
+        product_finish_quick(p, finish, row + i, 0, (FbVi){lo##i, hi##i});         \
+    }
+        EACH_ROW(FINISH)
+        return;
+    }
+    int32_t sums[ROW_TILE][FB_LANES];
+#define KEEP(i)                                            \
+    if (i < rows) {                                        \
+        fb_vi_store(sums[i], (FbVi){lo##i, hi##i});        \
+    }
+    EACH_ROW(KEEP)
+    product_finish_rows(p, finish, row, rows, 1, sums[0]);
 }
 
 static void product_run(const FbProductU8S8 *p)
 {
-    const FbIntegerPlan plan = p->epilogue ? fb_integer_plan(p->epilogue) : (FbIntegerPlan){0};
+    const ProductFinish finish = product_finish_of(p);
     size_t row = 0;
     for (; row + ROW_TILE <= p->rows; row += ROW_TILE) {
-        product_tile(p, &plan, row, ROW_TILE);
+        product_tile(p, &finish, row, ROW_TILE);
     }
     switch (p->rows - row) {
-    case 3: product_tile(p, &plan, row, 3); break;
-    case 2: product_tile(p, &plan, row, 2); break;
-    case 1: product_tile(p, &plan, row, 1); break;
+    case 3: product_tile(p, &finish, row, 3); break;
+    case 2: product_tile(p, &finish, row, 2); break;
+    case 1: product_tile(p, &finish, row, 1); break;
     }
 }
 

@@ -5,39 +5,100 @@
 #include "kernels/integer_epilogue.h"
 #include "kernels/product_u8s8.h"
 
-/* Where column `column` of row `row` is stored. */
-static inline void *product_at(const FbProductU8S8 *p, size_t row, size_t column)
+enum { PRODUCT_VECTORS_MAX = 2 }; /* of sixteen columns in a panel */
+
+/* All that the store of a panel needs, made ready once per run. */
+typedef struct ProductFinish {
+    FbIntegerPlan plan;
+    bool quick;                          /* whole vectors and the frequent kinds */
+    FbVi offset[PRODUCT_VECTORS_MAX];
+    FbV scale[PRODUCT_VECTORS_MAX], bias[PRODUCT_VECTORS_MAX];
+    size_t n[PRODUCT_VECTORS_MAX];       /* columns of the vector */
+    const float *biased;
+    const FbEpilogueOp *round, *add;
+    bool codes, scaled;                  /* scaled: inverse is not 1 */
+    float inverse;
+    int32_t zero;
+    uint8_t low_code, high_code;
+} ProductFinish;
+
+static inline ProductFinish product_finish_of(const FbProductU8S8 *p)
 {
-    const size_t at = row * p->c_stride + column;
+    ProductFinish f;
+    memset(&f, 0, sizeof f);
+    if (!p->epilogue) {
+        return f;
+    }
+    const FbIntegerEpilogue *e = p->epilogue;
+    f.plan = fb_integer_plan(e);
+    f.quick = f.plan.straight && !e->table && p->cols % FB_LANES == 0;
+    for (size_t v = 0; v < PRODUCT_VECTORS_MAX && v * FB_LANES < p->cols; v++) {
+        const size_t at = v * FB_LANES;
+        f.n[v] = p->cols - at < FB_LANES ? p->cols - at : FB_LANES;
+        f.offset[v] = fb_vi_load_n(e->offset + at, f.n[v]);
+        f.scale[v] = fb_v_load_n(e->scale + at, f.n[v]);
+        f.bias[v] = e->real.bias ? fb_v_load_n(e->real.bias + at, f.n[v]) : fb_v_set(0);
+    }
+    f.biased = e->real.bias;
+    f.round = f.plan.round;
+    f.add = f.plan.add;
+    f.codes = e->codes;
+    f.inverse = e->inverse;
+    f.scaled = e->inverse != 1; /* 1 changes no bit */
+    f.zero = e->grid.zero;
+    f.low_code = f.plan.low_code;
+    f.high_code = f.plan.high_code;
+    return f;
+}
+
+/* Where vector `v` of row `row` is stored. */
+static inline void *product_at(const FbProductU8S8 *p, size_t row, size_t v)
+{
+    const size_t at = row * p->c_stride + v * FB_LANES;
     return !p->epilogue ? (void *)((int32_t *)p->c + at) : p->epilogue->codes ? (void *)((uint8_t *)p->c + at) : (void *)((float *)p->c + at);
 }
 
-/* The rare ways to finish. Kept apart: they would crowd the registers of the frequent one. */
-static __attribute__((noinline)) void product_finish_any(const FbProductU8S8 *p, const FbIntegerPlan *plan, size_t row, size_t column,
-                                                         const int32_t sums[FB_LANES])
+/* Any way to finish: sums are [rows][vectors][16]. A tile stores them and calls this once: a call amid the rows would keep the sums of
+ * the others out of registers. */
+static __attribute__((noinline)) void product_finish_rows(const FbProductU8S8 *p, const ProductFinish *f, size_t row, size_t rows,
+                                                          size_t vectors, const int32_t *sums)
 {
-    const size_t n = p->cols - column < FB_LANES ? p->cols - column : FB_LANES;
-    if (!p->epilogue) {
-        fb_vi_store_n(product_at(p, row, column), fb_vi_load(sums), n);
-    } else {
-        fb_integer_lanes(plan, fb_vi_load(sums), row, column, product_at(p, row, column), n);
+    for (size_t i = 0; i < rows; i++) {
+        for (size_t v = 0; v < vectors && v * FB_LANES < p->cols; v++) {
+            const FbVi sum = fb_vi_load(sums + (i * vectors + v) * FB_LANES);
+            const size_t left = p->cols - v * FB_LANES, n = left < FB_LANES ? left : FB_LANES;
+            if (!p->epilogue) {
+                fb_vi_store_n(product_at(p, row + i, v), sum, n);
+            } else {
+                fb_integer_lanes(&f->plan, sum, row + i, v * FB_LANES, product_at(p, row + i, v), n);
+            }
+        }
     }
 }
 
-/* Sixteen sums from `column` on of row `row`; column is less than p->cols. */
-FB_INTEGER_INLINE void product_finish(const FbProductU8S8 *p, const FbIntegerPlan *plan, size_t row, size_t column, FbVi sum)
+/* Sums of vector `v` of row `row` where f->quick; the same operations as fb_integer_lanes. */
+FB_INTEGER_INLINE void product_finish_quick(const FbProductU8S8 *p, const ProductFinish *f, size_t row, size_t v, FbVi sum)
 {
-    if (p->cols - column >= FB_LANES && plan->straight) {
-        const FbVi offset = fb_vi_load(p->epilogue->offset + column);
-        const FbV scale = fb_v_load(p->epilogue->scale + column);
-        FbV x = fb_v_mul(fb_v_from_int(fb_vi_add(sum, offset)), scale);
-        x = fb_integer_straight(plan, x, row, column, FB_LANES);
-        fb_integer_store(plan, x, product_at(p, row, column), FB_LANES);
+    FbV x = fb_v_mul(fb_v_from_int(fb_vi_add(sum, f->offset[v])), f->scale[v]);
+    if (f->biased) {
+        x = fb_v_add(x, f->bias[v]);
+    }
+    if (f->round) {
+        x = fb_epilogue_round(x, f->round);
+    }
+    if (f->add) {
+        x = fb_v_add(x, fb_epilogue_operand(f->add, row, v * FB_LANES, FB_LANES));
+    }
+    const size_t at = row * p->c_stride + v * FB_LANES;
+    if (!f->codes) {
+        fb_v_store((float *)p->c + at, fb_m_clamp(x, fb_v_set(f->plan.low), fb_v_set(f->plan.high)));
         return;
     }
-    int32_t sums[FB_LANES];
-    fb_vi_store(sums, sum);
-    product_finish_any(p, plan, row, column, sums);
+    if (f->scaled) {
+        x = fb_v_mul(x, fb_v_set(f->inverse));
+    }
+    const FbVb codes = fb_vb_codes(x, fb_vi_set(f->zero));
+    fb_vb_store((uint8_t *)p->c + at, fb_vb_min(fb_vb_max(codes, fb_vb_set(f->low_code)), fb_vb_set(f->high_code)));
 }
 
 /* A row that is padding points at the codes of zero, which do not move with the image. */

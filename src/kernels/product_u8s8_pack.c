@@ -7,18 +7,16 @@ static void pack_panel(const int8_t *w, size_t depth_stride, size_t col_stride, 
                        int8_t *panel, int32_t *column_sum)
 {
     const size_t quads = (depth + FB_U8S8_STEP - 1) / FB_U8S8_STEP;
-    for (size_t n = 0; n < cols; n++) {
-        const int8_t *from = w + n * col_stride;
-        int32_t sum = 0;
-        for (size_t tap = 0; tap < taps; tap++) {
-            int8_t *to = panel + (tap * quads * col_tile + n) * FB_U8S8_STEP;
-            for (size_t d = 0; d < depth; d++) {
-                const int8_t weight = from[(tap * depth + d) * depth_stride];
-                to[d / FB_U8S8_STEP * col_tile * FB_U8S8_STEP + d % FB_U8S8_STEP] = weight;
-                sum = (int32_t)((uint32_t)sum + (uint32_t)weight);
+    for (size_t tap = 0; tap < taps; tap++) {
+        for (size_t d = 0; d < depth; d++) {
+            const int8_t *from = w + (tap * depth + d) * depth_stride;
+            int8_t *to = panel + (tap * quads + d / FB_U8S8_STEP) * col_tile * FB_U8S8_STEP + d % FB_U8S8_STEP;
+            for (size_t n = 0; n < cols; n++) {
+                const int8_t weight = from[n * col_stride];
+                to[n * FB_U8S8_STEP] = weight;
+                column_sum[n] = (int32_t)((uint32_t)column_sum[n] + (uint32_t)weight);
             }
         }
-        column_sum[n] = sum;
     }
 }
 

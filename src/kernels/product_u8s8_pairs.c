@@ -83,23 +83,41 @@ static bool clip_lane(int8_t *const weight[4], const size_t k[4], int count, int
     return true;
 }
 
+/* Whether a lane of `count` weights, two of each step, breaks the rule. */
+static bool breaks_rule(const int8_t *lane, int count)
+{
+    int above = 0, below = 0;
+    for (int i = 0; i < count; i++) {
+        const int weight = lane[i / 2 * STEP_BYTES + i % 2];
+        above += weight > 0 ? weight : 0;
+        below += weight < 0 ? weight : 0;
+    }
+    return above > LANE_SUM || below < -LANE_SUM;
+}
+
+static bool clip_at(int8_t *lane, int count, size_t k, size_t column, Entries *entries)
+{
+    int8_t *weight[4] = {0};
+    size_t at[4] = {0};
+    for (int i = 0; i < count; i++) {
+        weight[i] = lane + i / 2 * STEP_BYTES + i % 2;
+        at[i] = k + (size_t)(i / 2 * FB_U8S8_STEP + i % 2);
+    }
+    return clip_lane(weight, at, count, 1, column, entries) && clip_lane(weight, at, count, -1, column, entries);
+}
+
 /* Clips all lanes of one tap; the entries come out in the order of their lanes, which is nearly that of k. */
 static bool clip_tap(int8_t *tap, size_t quads, int together, Entries *entries)
 {
     for (size_t step = 0; step < quads; step += (size_t)together) {
-        const int steps = quads - step < (size_t)together ? (int)(quads - step) : together;
-        for (size_t column = 0; column < FB_PAIRS_COLUMNS; column++) {
-            for (int lane = 0; lane < LANES; lane++) {
-                int8_t *weight[4] = {0};
-                size_t k[4] = {0};
-                for (int i = 0; i < 2 * steps; i++) {
-                    const size_t at = step + (size_t)(i / 2), place = (size_t)(2 * lane + i % 2);
-                    weight[i] = tap + at * STEP_BYTES + column * FB_U8S8_STEP + place;
-                    k[i] = at * FB_U8S8_STEP + place;
-                }
-                if (!clip_lane(weight, k, 2 * steps, 1, column, entries) || !clip_lane(weight, k, 2 * steps, -1, column, entries)) {
-                    return false;
-                }
+        const bool both = together == 2 && quads - step > 1;
+        for (size_t i = 0; i < FB_PAIRS_COLUMNS * LANES; i++) {
+            int8_t *lane = tap + step * STEP_BYTES + 2 * i;
+            if (both ? !breaks_rule(lane, 4) : !breaks_rule(lane, 2)) {
+                continue;
+            }
+            if (!clip_at(lane, both ? 4 : 2, step * FB_U8S8_STEP + 2 * (i % LANES), i / LANES, entries)) {
+                return false;
             }
         }
     }
@@ -140,7 +158,8 @@ static bool place_entries(Entries *entries, size_t padded_depth, Steps *steps)
             begin++;
             continue;
         }
-        const uint32_t low = lowest(entries, begin), first = low < last ? low : last;
+        const uint32_t low = lowest(entries, begin) / 16 * 16; /* halves that do not cross cache lines where rows are aligned */
+        const uint32_t first = low < last ? low : last;
         if (!steps_grow(steps)) {
             return false;
         }
@@ -212,7 +231,8 @@ static bool fix_panel(FbArena *arena, const FbPackedU8S8 *packed, int8_t *panel,
         return false;
     }
     bool together = true;
-    if (trials[1].steps.count) { /* else pairs cannot cost less */
+    const size_t quads = (packed->depth + FB_U8S8_STEP - 1) / FB_U8S8_STEP;
+    if (trials[1].cost > packed->taps * quads * FB_PAIRS_COST_PAIR_STEP) { /* else pairs cannot cost less */
         if (!try_panel(packed, panel, false, entries, &trials[0])) {
             return false;
         }

@@ -10,7 +10,7 @@
 enum { PRODUCT_COL_TILE = 16 * PRODUCT_VECTORS, PRODUCT_STEP_BYTES = PRODUCT_COL_TILE * FB_U8S8_STEP };
 
 /* `rows` is a constant of the caller: what lies beyond it disappears when this is inlined. */
-FB_INTEGER_INLINE void product_tile(const FbProductU8S8 *p, const FbIntegerPlan *plan, const size_t row, const size_t rows)
+FB_INTEGER_INLINE void product_tile(const FbProductU8S8 *p, const ProductFinish *finish, const size_t row, const size_t rows)
 {
     const FbPackedU8S8 *packed = p->w;
     const size_t bytes = (packed->depth + FB_U8S8_STEP - 1) / FB_U8S8_STEP * FB_U8S8_STEP;
@@ -32,30 +32,42 @@ FB_INTEGER_INLINE void product_tile(const FbProductU8S8 *p, const FbIntegerPlan 
             PRODUCT_EACH_ROW(PRODUCT_STEP)
         }
     }
-#define PRODUCT_FINISH(i)                                            \
-    if (i < rows) {                                                  \
-        product_finish(p, plan, row + i, 0, sum##i);                 \
-        if (PRODUCT_VECTORS > 1 && p->cols > 16) {                   \
-            product_finish(p, plan, row + i, 16, more##i);           \
-        }                                                            \
+    if (finish->quick && p->cols == PRODUCT_COL_TILE) {
+#define PRODUCT_FINISH(i)                                                        \
+    if (i < rows) {                                                              \
+        product_finish_quick(p, finish, row + i, 0, sum##i);                     \
+        if (PRODUCT_VECTORS > 1) {                                               \
+            product_finish_quick(p, finish, row + i, 1, more##i);                \
+        }                                                                        \
     }
-    PRODUCT_EACH_ROW(PRODUCT_FINISH)
+        PRODUCT_EACH_ROW(PRODUCT_FINISH)
+        return;
+    }
+    int32_t sums[PRODUCT_ROW_TILE][PRODUCT_VECTORS][FB_LANES];
+#define PRODUCT_KEEP(i)                                                          \
+    if (i < rows) {                                                              \
+        fb_vi_store(sums[i][0], sum##i);                                         \
+        fb_vi_store(sums[i][PRODUCT_VECTORS - 1], PRODUCT_VECTORS > 1 ? more##i : sum##i); \
+    }
+    PRODUCT_EACH_ROW(PRODUCT_KEEP)
+    product_finish_rows(p, finish, row, rows, PRODUCT_VECTORS, sums[0][0]);
 #undef PRODUCT_START
 #undef PRODUCT_POINTER
 #undef PRODUCT_STEP
 #undef PRODUCT_FINISH
+#undef PRODUCT_KEEP
 }
 
 static void product_run(const FbProductU8S8 *p)
 {
-    const FbIntegerPlan plan = p->epilogue ? fb_integer_plan(p->epilogue) : (FbIntegerPlan){0};
+    const ProductFinish finish = product_finish_of(p);
     size_t row = 0;
     for (; row + PRODUCT_ROW_TILE <= p->rows; row += PRODUCT_ROW_TILE) {
-        product_tile(p, &plan, row, PRODUCT_ROW_TILE);
+        product_tile(p, &finish, row, PRODUCT_ROW_TILE);
     }
 #define PRODUCT_CASE(i)                          \
     if (p->rows - row == i) {                    \
-        product_tile(p, &plan, row, i);          \
+        product_tile(p, &finish, row, i);          \
     }
     if (row < p->rows) {
         PRODUCT_EACH_ROW(PRODUCT_CASE)
