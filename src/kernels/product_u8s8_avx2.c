@@ -16,16 +16,47 @@ static inline __m256i add_pairs(__m256i sum, __m256i pairs)
     return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
 }
 
-/* The codes that a fix step chooses. An index below 16 stays below 128 in `low` and is above in `high`, where vpshufb gives 0 for it; one in
- * [16, 32) the other way round. */
-static inline __m256i choose(const uint8_t *window, __m256i low, __m256i high)
+/* Sixteen codes in both halves. */
+static inline __m256i load_window(const uint8_t *window)
 {
-    const __m256i first = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)window));
-    const __m256i second = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)(window + 16)));
-    return _mm256_or_si256(_mm256_shuffle_epi8(first, low), _mm256_shuffle_epi8(second, high));
+    return _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)window));
 }
 
-/* `rows` is a constant of the caller: what lies beyond it disappears when this is inlined. */
+/* Steps of one row; rows beyond `rows`, a constant of the caller, disappear when the tile is inlined. */
+#define START(i) __m256i lo##i = _mm256_setzero_si256(), hi##i = _mm256_setzero_si256();
+#define POINTER(i) const uint8_t *a##i = product_row(p, tap, row + (i < rows ? i : 0));
+#define QUAD_STEP(i)                                                                                                   \
+    if (i < rows) {                                                                                                    \
+        const __m256i x = spread(a##i + k), y = spread(a##i + k + FB_U8S8_STEP);                                       \
+        lo##i = add_pairs(lo##i, _mm256_add_epi16(_mm256_maddubs_epi16(x, w0), _mm256_maddubs_epi16(y, w2)));          \
+        hi##i = add_pairs(hi##i, _mm256_add_epi16(_mm256_maddubs_epi16(x, w1), _mm256_maddubs_epi16(y, w3)));          \
+    }
+#define PAIR_STEP(i)                                                \
+    if (i < rows) {                                                 \
+        const __m256i x = spread(a##i + k);                         \
+        lo##i = add_pairs(lo##i, _mm256_maddubs_epi16(x, w0));      \
+        hi##i = add_pairs(hi##i, _mm256_maddubs_epi16(x, w1));      \
+    }
+#define COPY(i)                                                                                                                     \
+    if (i < rows) {                                                                                                                 \
+        _mm_storeu_si128((__m128i *)(void *)shallow[i], _mm_maskload_epi32((const int *)(const void *)a##i, mask));                 \
+        a##i = shallow[i];                                                                                                          \
+    }
+#define FIX_STEP(i)                                                                                \
+    if (i < rows) {                                                                                \
+        const __m256i x = load_window(a##i + from);                                                \
+        lo##i = add_pairs(lo##i, _mm256_maddubs_epi16(_mm256_shuffle_epi8(x, index0), w0));        \
+        hi##i = add_pairs(hi##i, _mm256_maddubs_epi16(_mm256_shuffle_epi8(x, index1), w1));        \
+    }
+#define FINISH(i)                                                                  \
+    if (i < rows) {                                                                \
+        product_finish_quick(p, finish, row + i, 0, (FbVi){lo##i, hi##i});         \
+    }
+#define KEEP(i)                                            \
+    if (i < rows) {                                        \
+        fb_vi_store(sums[i], (FbVi){lo##i, hi##i});        \
+    }
+
 FB_INTEGER_INLINE void product_tile(const FbProductU8S8 *p, const ProductFinish *finish, const size_t row, const size_t rows)
 {
     const FbPackedU8S8 *packed = p->w;
@@ -33,32 +64,18 @@ FB_INTEGER_INLINE void product_tile(const FbProductU8S8 *p, const ProductFinish 
     const size_t steps = (packed->depth + FB_U8S8_STEP - 1) / FB_U8S8_STEP, bytes = steps * FB_U8S8_STEP;
     const int8_t *w = packed->panels + p->panel * packed->panel_bytes;
     size_t fix = 0;
-#define START(i) __m256i lo##i = _mm256_setzero_si256(), hi##i = _mm256_setzero_si256();
     EACH_ROW(START)
     for (size_t tap = 0; tap < packed->taps; tap++) {
-#define POINTER(i) const uint8_t *a##i = product_row(p, tap, row + (i < rows ? i : 0));
         EACH_ROW(POINTER)
         size_t k = 0;
         if (panel->quads) {
             for (; k + 2 * FB_U8S8_STEP <= bytes; k += 2 * FB_U8S8_STEP, w += 2 * STEP_BYTES) {
                 const __m256i w0 = load_weights(w), w1 = load_weights(w + 32), w2 = load_weights(w + 64), w3 = load_weights(w + 96);
-#define QUAD_STEP(i)                                                                                                   \
-    if (i < rows) {                                                                                                    \
-        const __m256i x = spread(a##i + k), y = spread(a##i + k + FB_U8S8_STEP);                                       \
-        lo##i = add_pairs(lo##i, _mm256_add_epi16(_mm256_maddubs_epi16(x, w0), _mm256_maddubs_epi16(y, w2)));          \
-        hi##i = add_pairs(hi##i, _mm256_add_epi16(_mm256_maddubs_epi16(x, w1), _mm256_maddubs_epi16(y, w3)));          \
-    }
                 EACH_ROW(QUAD_STEP)
             }
         }
         for (; k < bytes; k += FB_U8S8_STEP, w += STEP_BYTES) {
             const __m256i w0 = load_weights(w), w1 = load_weights(w + 32);
-#define PAIR_STEP(i)                                                \
-    if (i < rows) {                                                 \
-        const __m256i x = spread(a##i + k);                         \
-        lo##i = add_pairs(lo##i, _mm256_maddubs_epi16(x, w0));      \
-        hi##i = add_pairs(hi##i, _mm256_maddubs_epi16(x, w1));      \
-    }
             EACH_ROW(PAIR_STEP)
         }
         if (!panel->end) {
@@ -66,48 +83,22 @@ FB_INTEGER_INLINE void product_tile(const FbProductU8S8 *p, const ProductFinish 
         }
         uint8_t shallow[ROW_TILE][FB_PAIRS_WINDOW]; /* a window reaches beyond what may be read: zeros */
         if (bytes < FB_PAIRS_WINDOW) {
-            const __m256i mask = fb_mask_lo(steps);
-#define COPY(i)                                                                                                                     \
-    if (i < rows) {                                                                                                                 \
-        _mm256_storeu_si256((__m256i *)(void *)shallow[i], _mm256_maskload_epi32((const int *)(const void *)a##i, mask));           \
-        a##i = shallow[i];                                                                                                          \
-    }
+            const __m128i mask = _mm256_castsi256_si128(fb_mask_lo(steps));
             EACH_ROW(COPY)
         }
-        /* One half of the columns after the other: both at once need more registers than there are. */
-        const size_t end = panel->end[tap];
-#define FIX_STEP(sum, i)                                                                                  \
-    if (i < rows) {                                                                                       \
-        sum##i = add_pairs(sum##i, _mm256_maddubs_epi16(choose(a##i + from, low, high), excess));         \
-    }
-#define FIX_LO(i) FIX_STEP(lo, i)
-#define FIX_HI(i) FIX_STEP(hi, i)
-#define FIX_HALF(step, at)                                                                                \
-    for (size_t j = fix; j < end; j++) {                                                                  \
-        const size_t from = panel->window[j];                                                             \
-        const __m256i index = load_weights((const int8_t *)panel->fix[j].index + at);                     \
-        const __m256i excess = load_weights(panel->fix[j].excess + at);                                   \
-        const __m256i low = _mm256_add_epi8(index, _mm256_set1_epi8(0x70));                               \
-        const __m256i high = _mm256_sub_epi8(index, _mm256_set1_epi8(16));                                \
-        EACH_ROW(step)                                                                                    \
-    }
-        FIX_HALF(FIX_LO, 0)
-        FIX_HALF(FIX_HI, 32)
-        fix = end;
+        for (const size_t end = panel->end[tap]; fix < end; fix++) {
+            const FbPairsFix *f = &panel->fix[fix];
+            const size_t from = panel->window[fix];
+            const __m256i index0 = load_weights((const int8_t *)f->index), index1 = load_weights((const int8_t *)f->index + 32);
+            const __m256i w0 = load_weights(f->excess), w1 = load_weights(f->excess + 32);
+            EACH_ROW(FIX_STEP)
+        }
     }
     if (finish->quick) {
-#define FINISH(i)                                                                  \
-    if (i < rows) {                                                                \
-        product_finish_quick(p, finish, row + i, 0, (FbVi){lo##i, hi##i});         \
-    }
         EACH_ROW(FINISH)
         return;
     }
     int32_t sums[ROW_TILE][FB_LANES];
-#define KEEP(i)                                            \
-    if (i < rows) {                                        \
-        fb_vi_store(sums[i], (FbVi){lo##i, hi##i});        \
-    }
     EACH_ROW(KEEP)
     product_finish_rows(p, finish, row, rows, 1, sums[0]);
 }
