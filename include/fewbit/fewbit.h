@@ -3,6 +3,7 @@
 #define FEWBIT_FEWBIT_H
 
 #include "fewbit/calibrate.h"
+#include "fewbit/checkpoint.h"
 #include "fewbit/context.h"
 #include "fewbit/dataset.h"
 #include "fewbit/evaluate.h"

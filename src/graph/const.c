@@ -3,6 +3,7 @@
 
 #include "base/checked.h"
 #include "graph/graph.h"
+#include "tensor/block_type.h"
 
 struct FbBuffer {
     FbContext *context;
@@ -217,6 +218,37 @@ static FbStatus read_encoded(FbContext *context, const FbConst *constant, uint64
     return status;
 }
 
+/* Elements of a constant in block form: whole blocks straight into `to`, the ends through one block aside. */
+static FbStatus read_blocks(const FbConst *constant, uint64_t first, size_t count, float *to, FbError *err)
+{
+    const FbBlockType *type = constant->encoding->blocks;
+    uint8_t raw[FB_CHUNK_BYTES];
+    float aside[FB_BLOCK_ELEMENTS_MAX];
+    size_t elements = (size_t)type->elements, bytes = (size_t)type->bytes;
+    if (type->decode == NULL) {
+        return fb_error_set(err, FB_ERR_UNSUPPORTED, "elements of type %s cannot be read yet", type->code.name);
+    }
+    while (count > 0) {
+        uint64_t block = first / elements;
+        size_t within = (size_t)(first % elements);
+        size_t blocks = within == 0 ? count / elements : 0;
+        blocks = blocks < FB_CHUNK_BYTES / bytes ? blocks : FB_CHUNK_BYTES / bytes;
+        size_t part = blocks * elements;
+        FB_TRY(fb_plane_read(&constant->planes[FB_PLANE_CODES], block * bytes, raw, (blocks > 0 ? blocks : 1) * bytes, err));
+        if (blocks > 0) {
+            type->decode(raw, to, blocks);
+        } else {
+            part = elements - within < count ? elements - within : count;
+            type->decode(raw, aside, 1);
+            memcpy(to, aside + within, part * sizeof *to);
+        }
+        first += part;
+        to += part;
+        count -= part;
+    }
+    return FB_OK;
+}
+
 FbStatus fb_const_read_f32(FbContext *context, const FbConst *constant, uint64_t first, size_t count, float *to, FbError *err)
 {
     if (count == 0) {
@@ -226,6 +258,9 @@ FbStatus fb_const_read_f32(FbContext *context, const FbConst *constant, uint64_t
     uint64_t end;
     if (elements < 0 || !fb_add_u64(first, count, &end) || end > (uint64_t)elements) {
         return fb_error_set(err, FB_ERR_INTERNAL, "a read beyond a constant's %lld elements", (long long)elements);
+    }
+    if (constant->encoding != NULL && constant->encoding->blocks != NULL) {
+        return read_blocks(constant, first, count, to, err);
     }
     if (constant->encoding != NULL) {
         FbDtype storage = constant->encoding->code->storage;
@@ -239,8 +274,8 @@ FbStatus fb_const_read_f32(FbContext *context, const FbConst *constant, uint64_t
 
 FbStatus fb_const_read_codes(const FbConst *constant, FbPlaneKind plane, uint64_t first, size_t count, int32_t *to, FbError *err)
 {
-    if (constant->encoding == NULL) {
-        return fb_error_set(err, FB_ERR_INTERNAL, "a plain constant has no codes");
+    if (constant->encoding == NULL || constant->encoding->blocks != NULL) {
+        return fb_error_set(err, FB_ERR_INTERNAL, "a constant that is plain or in blocks has no plane of codes");
     }
     while (count > 0) {
         size_t part = count < FB_CHUNK_ELEMENTS ? count : FB_CHUNK_ELEMENTS;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "tensor/block_type.h"
 
 /* NormalFloat 4: quantiles of the normal distribution, scaled to [-1, 1] (Dettmers et al. 2023, arXiv:2305.14314, appendix E). */
 static const float nf4_levels[16] = {-1.0f,
@@ -91,6 +92,10 @@ FbShape fb_encoding_scale_shape(const FbEncoding *encoding, const FbShape *shape
 
 bool fb_encoding_bits(const FbEncoding *encoding, const FbShape *shape, uint64_t *bits)
 {
+    if (encoding->blocks != NULL) {
+        int64_t count = fb_shape_elements(shape);
+        return count >= 0 && fb_mul_u64((uint64_t)count / (uint64_t)encoding->blocks->elements, 8 * (uint64_t)encoding->blocks->bytes, bits);
+    }
     FbShape scales = fb_encoding_scale_shape(encoding, shape);
     int64_t elements = fb_shape_elements(shape), scale_count = fb_shape_elements(&scales);
     uint64_t codes, extra;

@@ -35,6 +35,9 @@ typedef struct FbEncoding {
     int64_t block;     /* BLOCK: elements per scale along axis, the last may be short */
     FbDtype scale;     /* F32, F16, BF16, F8E8M0 ... */
     bool has_zero;     /* a zero point per scale, stored as the code type; false: 0, as in ONNX */
+    const struct FbBlockType *blocks; /* codes and scales lie together in blocks of this type along the last axis, all in the plane of the
+                                         codes (tensor/block_type.h); NULL: planes of their own. The functions below are for NULL only,
+                                         but for fb_encoding_bits */
 } FbEncoding;
 
 /* Shape of the scale (and zero) tensor as ONNX has it: scalar, [dim(axis)], or the shape with dims[axis] = ceil(dim/block). */

@@ -1,0 +1,104 @@
+/* The table of block types. */
+#include "tensor/block_type.h"
+
+#include <math.h>
+#include <string.h>
+
+/* name, what, bits of a code, ggml number, elements and bytes of a block, elements per finest scale, type of the block's scale */
+#define ROW(name, summary, bits, number, elements, bytes, run, scale, decode, encode) \
+    {{name, summary, FB_DTYPE_NONE, bits, 0, (1 << (bits)) - 1, 0, 0, NULL}, number, elements, bytes, run, scale, decode, encode}
+
+const FbBlockType fb_block_types[] = {
+    ROW("q4_0", "4 bits, scale per 32", 4, 2, 32, 18, 32, FB_DTYPE_F16, fb_decode_q4_0, fb_encode_q4_0),
+    ROW("q4_1", "4 bits, scale and minimum per 32", 4, 3, 32, 20, 32, FB_DTYPE_F16, fb_decode_q4_1, fb_encode_q4_1),
+    ROW("q5_0", "5 bits, scale per 32", 5, 6, 32, 22, 32, FB_DTYPE_F16, fb_decode_q5_0, fb_encode_q5_0),
+    ROW("q5_1", "5 bits, scale and minimum per 32", 5, 7, 32, 24, 32, FB_DTYPE_F16, fb_decode_q5_1, fb_encode_q5_1),
+    ROW("q8_0", "8 bits, scale per 32", 8, 8, 32, 34, 32, FB_DTYPE_F16, fb_decode_q8_0, fb_encode_q8_0),
+    ROW("q8_1", "8 bits, scale and sum per 32", 8, 9, 32, 40, 32, FB_DTYPE_F16, NULL, NULL),
+    ROW("q2_K", "2 bits, 4-bit scale and minimum per 16", 2, 10, 256, 84, 16, FB_DTYPE_F16, fb_decode_q2_k, NULL),
+    ROW("q3_K", "3 bits, 6-bit scale per 16", 3, 11, 256, 110, 16, FB_DTYPE_F16, fb_decode_q3_k, NULL),
+    ROW("q4_K", "4 bits, 6-bit scale and minimum per 32", 4, 12, 256, 144, 32, FB_DTYPE_F16, fb_decode_q4_k, NULL),
+    ROW("q5_K", "5 bits, 6-bit scale and minimum per 32", 5, 13, 256, 176, 32, FB_DTYPE_F16, fb_decode_q5_k, NULL),
+    ROW("q6_K", "6 bits, 8-bit scale per 16", 6, 14, 256, 210, 16, FB_DTYPE_F16, fb_decode_q6_k, NULL),
+    ROW("q8_K", "8 bits, float scale per 256", 8, 15, 256, 292, 256, FB_DTYPE_F32, NULL, NULL),
+    ROW("iq2_xxs", "2.06 bits, codebook", 2, 16, 256, 66, 32, FB_DTYPE_F16, NULL, NULL),
+    ROW("iq2_xs", "2.31 bits, codebook", 2, 17, 256, 74, 16, FB_DTYPE_F16, NULL, NULL),
+    ROW("iq3_xxs", "3.06 bits, codebook", 3, 18, 256, 98, 32, FB_DTYPE_F16, NULL, NULL),
+    ROW("iq1_s", "1.56 bits, codebook", 1, 19, 256, 50, 32, FB_DTYPE_F16, NULL, NULL),
+    ROW("iq4_nl", "4 bits, 16 uneven levels, scale per 32", 4, 20, 32, 18, 32, FB_DTYPE_F16, fb_decode_iq4_nl, NULL),
+    ROW("iq3_s", "3.44 bits, codebook", 3, 21, 256, 110, 32, FB_DTYPE_F16, NULL, NULL),
+    ROW("iq2_s", "2.56 bits, codebook", 2, 22, 256, 82, 16, FB_DTYPE_F16, NULL, NULL),
+    ROW("iq4_xs", "4 bits, 16 uneven levels, 6-bit scale per 32", 4, 23, 256, 136, 32, FB_DTYPE_F16, fb_decode_iq4_xs, NULL),
+    ROW("iq1_m", "1.75 bits, codebook", 1, 29, 256, 56, 16, FB_DTYPE_F16, NULL, NULL),
+    ROW("tq1_0", "ternary, five per byte, scale per 256", 2, 34, 256, 54, 256, FB_DTYPE_F16, fb_decode_tq1_0, NULL),
+    ROW("tq2_0", "ternary, four per byte, scale per 256", 2, 35, 256, 66, 256, FB_DTYPE_F16, fb_decode_tq2_0, NULL),
+    ROW("mxfp4", "4-bit floats, power-of-two scale per 32", 4, 39, 32, 17, 32, FB_DTYPE_F8E8M0, fb_decode_mxfp4, NULL),
+    ROW("nvfp4", "4-bit floats, 8-bit float scale per 16", 4, 40, 64, 36, 16, FB_DTYPE_F8E4M3FN, NULL, NULL),
+    ROW("q1_0", "1 bit, scale per 128", 1, 41, 128, 18, 128, FB_DTYPE_F16, NULL, NULL),
+};
+const size_t fb_block_type_count = sizeof fb_block_types / sizeof fb_block_types[0];
+
+const FbBlockType *fb_block_type_find(const char *name)
+{
+    for (size_t i = 0; i < fb_block_type_count; i++) {
+        if (strcmp(fb_block_types[i].code.name, name) == 0) {
+            return &fb_block_types[i];
+        }
+    }
+    return NULL;
+}
+
+const FbBlockType *fb_block_type_of_number(uint32_t number)
+{
+    for (size_t i = 0; i < fb_block_type_count; i++) {
+        if ((uint32_t)fb_block_types[i].number == number) {
+            return &fb_block_types[i];
+        }
+    }
+    return NULL;
+}
+
+FbEncoding fb_block_encoding(const FbBlockType *type, int rank)
+{
+    return (FbEncoding){.code = &type->code, .grain = FB_GRAIN_BLOCK, .axis = rank - 1, .block = type->run, .scale = type->scale, .blocks = type};
+}
+
+/* Every encoded type has its half-precision scale in the first two bytes, and the types with a minimum have that in the next two. */
+static bool scales_fit(const FbBlockType *type, const uint8_t *block)
+{
+    bool minimum = type->number == 3 || type->number == 7;
+    return isfinite(fb_block_half(block)) && (!minimum || isfinite(fb_block_half(block + 2)));
+}
+
+FbStatus fb_block_encode(const FbBlockType *type, const float *from, uint64_t first, uint8_t *to, size_t blocks, uint64_t *zeroed, FbError *err)
+{
+    size_t elements = (size_t)type->elements;
+    if (type->encode == NULL) {
+        return fb_error_set(err, FB_ERR_UNSUPPORTED, "type %s can be read, not written", type->code.name);
+    }
+    for (size_t i = 0; i < blocks * elements; i++) {
+        if (!isfinite(from[i])) {
+            return fb_error_set(err, FB_ERR_NUMERIC, "element %llu is %s", (unsigned long long)(first + i), isnan(from[i]) ? "not a number" : "infinite");
+        }
+    }
+    type->encode(from, to, blocks);
+    for (size_t b = 0; b < blocks; b++) {
+        const uint8_t *block = to + b * (size_t)type->bytes;
+        const float *x = from + b * elements;
+        if (!scales_fit(type, block)) {
+            return fb_error_set(err, FB_ERR_NUMERIC, "the scale of the block at element %llu is too large for half precision",
+                                (unsigned long long)(first + b * elements));
+        }
+        bool uniform = true; /* a block of one value needs no scale where there is a minimum */
+        bool any = false;
+        for (size_t i = 0; i < elements; i++) {
+            any = any || x[i] != 0.0f;
+            uniform = uniform && x[i] == x[0];
+        }
+        bool minimum = type->number == 3 || type->number == 7;
+        if (zeroed != NULL && any && !(minimum && uniform) && fb_block_half(block) == 0.0f) {
+            (*zeroed)++;
+        }
+    }
+    return FB_OK;
+}
