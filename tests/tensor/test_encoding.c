@@ -14,7 +14,7 @@
 static void test_quantize_by_hand(void **state)
 {
     (void)state;
-    FbEncoding encoding = {fb_code_find("u8"), FB_GRAIN_TENSOR, 0, 0, FB_DTYPE_F32, true};
+    FbEncoding encoding = {fb_code_find("u8"), FB_GRAIN_TENSOR, 0, 0, FB_DTYPE_F32, true, NULL};
     FbShape shape = fb_shape_make(1, (int64_t[]){8});
     float x[8] = {0.0f, 1.0f, 1.25f, 1.75f, -64.0f, -65.0f, 200.0f, 0.0f / 1.0f}, back[8];
     float scale = 0.5f;
@@ -79,11 +79,11 @@ static void test_grains(void **state)
     for (int grain = 0; grain < 3; grain++) {
         for (int axis = 0; axis < 3; axis++) {
             for (int64_t block = 1; block < 9; block += 3) {
-                FbEncoding encoding = {fb_code_find("s8"), (FbGrain)grain, axis, block, FB_DTYPE_F32, true};
+                FbEncoding encoding = {fb_code_find("s8"), (FbGrain)grain, axis, block, FB_DTYPE_F32, true, NULL};
                 fb_encoding_quantize(&encoding, &shape, scale, zero, x, 0, COUNT, whole);
                 for (uint64_t i = 0; i < COUNT; i++) {
                     uint64_t at = scale_index(&encoding, &shape, i);
-                    FbEncoding one = {encoding.code, FB_GRAIN_TENSOR, 0, 0, FB_DTYPE_F32, true};
+                    FbEncoding one = {encoding.code, FB_GRAIN_TENSOR, 0, 0, FB_DTYPE_F32, true, NULL};
                     int32_t expected;
                     fb_encoding_quantize(&one, &shape, &scale[at], &zero[at], &x[i], 0, 1, &expected);
                     assert_int_equal(whole[i], expected);
@@ -107,7 +107,7 @@ static void test_bits(void **state)
 {
     (void)state;
     FbShape shape = fb_shape_make(2, (int64_t[]){10, 100});
-    FbEncoding encoding = {fb_code_find("s4"), FB_GRAIN_BLOCK, 1, 32, FB_DTYPE_F16, true};
+    FbEncoding encoding = {fb_code_find("s4"), FB_GRAIN_BLOCK, 1, 32, FB_DTYPE_F16, true, NULL};
     uint64_t bits = 0;
     assert_true(fb_encoding_bits(&encoding, &shape, &bits));
     assert_int_equal(bits, 1000 * 4 + 40 * (16 + 4)); /* four blocks a row, the last of 4 elements */

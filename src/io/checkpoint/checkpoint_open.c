@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/file_error.h"
+#include "io/gguf/gguf.h"
 #include "io/safetensors/safetensors.h"
 
 typedef enum Kind { KIND_NONE, KIND_SAFETENSORS, KIND_INDEX, KIND_FOLDER, KIND_GGUF } Kind;
@@ -69,6 +70,7 @@ FbStatus fb_checkpoint_open(FbContext *context, const char *path, FbCheckpoint *
         fb_source_release(source);
         return status;
     case KIND_GGUF:
+        return fb_gguf_open(context, path, checkpoint, err);
     case KIND_NONE:
         break;
     }
