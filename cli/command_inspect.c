@@ -5,6 +5,7 @@
 
 #include "bench_inputs.h"
 #include "console.h"
+#include "inspect_checkpoint.h"
 #include "model_input.h"
 #include "options.h"
 #include "step_list.h"
@@ -167,7 +168,7 @@ static int print_weight_rows(Cli *cli, const Weight *weights, size_t count)
     return exit_code;
 }
 
-static int print_weights(Cli *cli, const json_t *document)
+int cli_print_weights(Cli *cli, const json_t *document)
 {
     json_t *list = json_object_get(document, "weights"), *weight;
     size_t count = json_array_size(list), i;
@@ -248,7 +249,7 @@ static int print_model(Cli *cli, const FbModel *model, const json_t *document)
     cli_line(cli, "quantized: %lld weights, %lld activations", weights, activations);
     int exit_code = print_ports(cli, model);
     exit_code = exit_code ? exit_code : print_operators(cli, document);
-    exit_code = exit_code ? exit_code : print_weights(cli, document);
+    exit_code = exit_code ? exit_code : cli_print_weights(cli, document);
     return exit_code || (!weights && !activations) ? exit_code : print_float_nodes(cli, json_object_get(quantized, "float_nodes"));
 }
 
@@ -257,6 +258,9 @@ static int run(Cli *cli)
     FbModel *model = NULL;
     if (!cli->options.plan && (cli->options.mode || cli->options.shapes.count)) {
         return cli_usage(cli, "--%s belongs to --plan", cli->options.mode ? "mode" : "shape");
+    }
+    if (fb_checkpoint_recognized(cli->context, cli->operands[0])) {
+        return cli->options.plan ? cli_usage(cli, "--plan is for models with a graph (ONNX)") : cli_inspect_checkpoint(cli, cli->operands[0]);
     }
     int exit_code = cli_load_model(cli, cli->operands[0], &model);
     if (exit_code) {
@@ -280,6 +284,7 @@ static int run(Cli *cli)
 
 static const char *const examples[] = {"fewbit model.onnx", "inputs, outputs, operators, weights", "fewbit inspect model.onnx --json", "the same for a program",
                                        "fewbit inspect model.onnx --format csv > weights.csv", "one row per weight",
+                                       "fewbit inspect model.gguf", "tensors and key-values of a language model",
                                        "fewbit inspect model.int8.onnx --plan", "what would run, step by step: on integers or in float, and why", NULL};
 
 const CliCommand cli_inspect = {
@@ -291,6 +296,7 @@ const CliCommand cli_inspect = {
     .most_operands = 1,
     .run = run,
     .description = "Shows a model's inputs and outputs, its operators, its weights with their encodings and sizes, and what is quantized "
-                   "and what is not. 'fewbit MODEL' is short for it. With --plan: the steps that would run here, each with its kernel, its "
+                   "and what is not. 'fewbit MODEL' is short for it. Of a safetensors or GGUF file, or a folder of Hugging Face: its tensors and "
+                   "key-values. With --plan: the steps that would run here, each with its kernel, its "
                    "shapes and sizes, whether it works on integers, and if not, why.",
     .examples = examples};

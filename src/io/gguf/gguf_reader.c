@@ -42,23 +42,28 @@ FbStatus fb_gguf_take(FbGgufReader *reader, void *to, size_t bytes, const char *
     return FB_OK;
 }
 
+static FbStatus take_number(FbGgufReader *reader, size_t bytes, uint64_t *out, const char *what)
+{
+    uint8_t raw[8];
+    *out = 0;
+    FB_TRY(fb_gguf_take(reader, raw, bytes, what));
+    for (size_t i = bytes; i > 0; i--) {
+        *out = *out << 8 | raw[i - 1];
+    }
+    return FB_OK;
+}
+
 FbStatus fb_gguf_take_u32(FbGgufReader *reader, uint32_t *out, const char *what)
 {
-    uint8_t raw[4];
-    *out = 0;
-    FB_TRY(fb_gguf_take(reader, raw, sizeof raw, what));
-    *out = (uint32_t)raw[0] | (uint32_t)raw[1] << 8 | (uint32_t)raw[2] << 16 | (uint32_t)raw[3] << 24;
-    return FB_OK;
+    uint64_t value;
+    FbStatus status = take_number(reader, 4, &value, what);
+    *out = (uint32_t)value;
+    return status;
 }
 
 FbStatus fb_gguf_take_u64(FbGgufReader *reader, uint64_t *out, const char *what)
 {
-    uint32_t low, high;
-    *out = 0;
-    FB_TRY(fb_gguf_take_u32(reader, &low, what));
-    FB_TRY(fb_gguf_take_u32(reader, &high, what));
-    *out = (uint64_t)high << 32 | low;
-    return FB_OK;
+    return take_number(reader, 8, out, what);
 }
 
 FbStatus fb_gguf_skip(FbGgufReader *reader, uint64_t bytes, const char *what)

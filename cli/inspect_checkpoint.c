@@ -1,0 +1,114 @@
+/* fewbit inspect of checkpoints: safetensors files, Hugging Face folders, GGUF files. */
+#include "inspect_checkpoint.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { VALUE_SHOWN = 72 };
+
+/* One line for a value, cut where it is long. */
+static void value_text(const json_t *value, char *out, size_t bytes)
+{
+    const char *type = json_string_value(json_object_get(value, "array"));
+    if (type != NULL) {
+        snprintf(out, bytes, "%s x %s", cli_grouped((uint64_t)json_integer_value(json_object_get(value, "count"))), type);
+        return;
+    }
+    if (json_is_string(value)) {
+        const char *shown = cli_shown(json_string_value(value));
+        size_t length = strlen(shown);
+        if (length < VALUE_SHOWN) {
+            snprintf(out, bytes, "%s", shown);
+            return;
+        }
+        size_t cut = VALUE_SHOWN - 8;
+        while (cut > 0 && ((unsigned char)shown[cut] & 0xc0) == 0x80) {
+            cut--; /* not inside a character */
+        }
+        snprintf(out, bytes, "%.*s...", (int)cut, shown);
+        return;
+    }
+    if (json_is_real(value)) {
+        snprintf(out, bytes, "%.7g", json_real_value(value));
+        return;
+    }
+    char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(7));
+    snprintf(out, bytes, "%s", text != NULL ? text : "");
+    void (*release)(void *) = NULL;
+    json_get_alloc_funcs(NULL, &release);
+    if (text != NULL) {
+        release(text);
+    }
+}
+
+static int print_metadata(Cli *cli, json_t *metadata)
+{
+    static const FbColumn columns[] = {{"key", 0}, {"value", 0}};
+    FbTable *table = NULL;
+    FbError err;
+    const char *key;
+    json_t *value;
+    if (json_object_size(metadata) == 0) {
+        return 0;
+    }
+    if (fb_table_create(cli->context, columns, 2, &table, &err) != FB_OK) {
+        return cli_error(cli, &err);
+    }
+    json_object_foreach(metadata, key, value)
+    {
+        char shown[512];
+        value_text(value, shown, sizeof shown);
+        fb_table_add(table, (const char *const[]){key, shown});
+    }
+    int exit_code = cli_table(cli, table, "key-values", 0);
+    fb_table_free(table);
+    return exit_code;
+}
+
+static void print_summary(Cli *cli, const char *path, const json_t *document)
+{
+    const json_t *model = json_object_get(document, "model");
+    const json_t *bits = json_object_get(model, "bits_per_parameter"), *version = json_object_get(model, "format_version");
+    const char *architecture = json_string_value(json_object_get(model, "architecture"));
+    char rate[48] = "", numbered[32] = "";
+    if (json_is_number(bits)) {
+        snprintf(rate, sizeof rate, ", %.2f bits per parameter", json_number_value(bits));
+    }
+    if (json_is_integer(version)) {
+        snprintf(numbered, sizeof numbered, " version %lld", (long long)json_integer_value(version));
+    }
+    cli_line(cli, "%s: %s, %s parameters%s", cli_shown(path), cli_bytes((uint64_t)json_integer_value(json_object_get(model, "bytes"))),
+             cli_grouped((uint64_t)json_integer_value(json_object_get(model, "parameters"))), rate);
+    cli_line(cli, "%s%s%s%s, %s tensors in %zu file%s", json_string_value(json_object_get(model, "format")), numbered,
+             architecture != NULL ? ", " : "", architecture != NULL ? cli_shown(architecture) : "",
+             cli_grouped((uint64_t)json_integer_value(json_object_get(model, "tensors"))), json_array_size(json_object_get(document, "files")),
+             json_array_size(json_object_get(document, "files")) == 1 ? "" : "s");
+}
+
+int cli_inspect_checkpoint(Cli *cli, const char *path)
+{
+    FbCheckpoint *checkpoint = NULL;
+    char *text = NULL;
+    FbError err;
+    if (fb_checkpoint_open(cli->context, path, &checkpoint, &err) != FB_OK) {
+        return cli_error(cli, &err);
+    }
+    FbStatus status = fb_checkpoint_inspect(cli->context, checkpoint, &text, &err);
+    fb_checkpoint_free(checkpoint);
+    if (status != FB_OK) {
+        return cli_error(cli, &err);
+    }
+    json_t *document = json_loads(text, 0, NULL);
+    fb_text_free(cli->context, text);
+    if (document == NULL) {
+        return cli_error(cli, &(FbError){FB_ERR_INTERNAL, "the description of the checkpoint is not valid JSON"});
+    }
+    if (cli->options.format == CLI_FORMAT_JSON) {
+        return cli_print_document(cli, document);
+    }
+    print_summary(cli, path, document);
+    int exit_code = print_metadata(cli, json_object_get(document, "metadata"));
+    exit_code = exit_code != 0 ? exit_code : cli_print_weights(cli, document);
+    json_decref(document);
+    return exit_code;
+}

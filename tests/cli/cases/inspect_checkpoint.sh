@@ -1,0 +1,18 @@
+# Files and folders that hold tensors but no graph: what inspect shows of them, and what is refused.
+seeds=$SOURCE/tests/fuzz/seeds
+cp "$seeds/gguf/vocabulary" v.gguf
+$FEWBIT inspect v.gguf
+$FEWBIT inspect v.gguf --json
+mkdir hf
+cp "$seeds/safetensors/plain" hf/model.safetensors
+echo '{"architectures": ["LlamaForCausalLM"], "model_type": "llama", "num_hidden_layers": 1, "rms_norm_eps": 1e-06, "tie_word_embeddings": true}' > hf/config.json
+$FEWBIT hf
+$FEWBIT inspect hf/model.safetensors --format csv
+head -c 600 v.gguf > cut.gguf
+$FEWBIT inspect cut.gguf
+echo "exit $?"
+ln -s ../v.gguf hf/link.safetensors
+printf '{"metadata":{},"weight_map":{"a":"link.safetensors"}}' > hf/model.safetensors.index.json
+$FEWBIT inspect hf/model.safetensors.index.json
+echo "exit $?"
+$FEWBIT inspect v.gguf --plan
