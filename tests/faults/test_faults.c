@@ -12,81 +12,10 @@
 
 #include <cmocka.h>
 
-#include "base/context_private.h"
+#include "faults/faults.h"
 #include "fewbit/fewbit.h"
 
 static const char *const model_path = FB_SOURCE_DIR "/examples/fashion/fashion.onnx";
-
-typedef struct Faults {
-    uint64_t allocations, allocation_fails_at; /* 0: never */
-    int64_t live_bytes;
-    uint64_t operations, operation_fails_at;
-    int error;          /* errno of the failing operation */
-    int persistent;     /* everything after the first failure fails too */
-} Faults;
-
-static void *counted_allocate(void *user, size_t bytes)
-{
-    Faults *faults = user;
-    faults->allocations++;
-    if (faults->allocation_fails_at != 0 && (faults->persistent ? faults->allocations >= faults->allocation_fails_at
-                                                                : faults->allocations == faults->allocation_fails_at)) {
-        return NULL;
-    }
-    faults->live_bytes += (int64_t)bytes;
-    return malloc(bytes);
-}
-
-static void counted_release(void *user, void *pointer, size_t bytes)
-{
-    ((Faults *)user)->live_bytes -= (int64_t)bytes;
-    free(pointer);
-}
-
-static int fails(Faults *faults)
-{
-    faults->operations++;
-    return faults->operation_fails_at != 0 && (faults->persistent ? faults->operations >= faults->operation_fails_at
-                                                                  : faults->operations == faults->operation_fails_at);
-}
-
-#define PASS(call)                                                     \
-    Faults *faults = user;                                             \
-    if (fails(faults)) {                                               \
-        return faults->error;                                          \
-    }                                                                  \
-    return fb_file_os_hooks.call
-
-static int hook_open_read(void *user, const char *path, void **handle) { PASS(open_read(NULL, path, handle)); }
-static int hook_open_beneath(void *user, const char *folder, const char *name, void **handle) { PASS(open_beneath(NULL, folder, name, handle)); }
-static int hook_create(void *user, const char *path, void **handle) { PASS(create(NULL, path, handle)); }
-static int hook_read_at(void *user, void *handle, uint64_t offset, void *buffer, size_t bytes, size_t *done)
-{
-    PASS(read_at(NULL, handle, offset, buffer, bytes, done));
-}
-static int hook_write_at(void *user, void *handle, uint64_t offset, const void *buffer, size_t bytes, size_t *done)
-{
-    PASS(write_at(NULL, handle, offset, buffer, bytes, done));
-}
-static int hook_size(void *user, void *handle, uint64_t *bytes) { PASS(size(NULL, handle, bytes)); }
-static int hook_sync(void *user, void *handle) { PASS(sync(NULL, handle)); }
-static int hook_close(void *user, void *handle)
-{
-    (void)user; /* the descriptor is gone either way: a failing close must still close */
-    return fb_file_os_hooks.close(NULL, handle);
-}
-static int hook_rename(void *user, const char *from, const char *to) { PASS(rename(NULL, from, to)); }
-static int hook_sync_folder(void *user, const char *path) { PASS(sync_folder(NULL, path)); }
-static int hook_remove(void *user, const char *path)
-{
-    (void)user;
-    return fb_file_os_hooks.remove(NULL, path);
-}
-static int hook_kind(void *user, const char *path, int *kind, uint64_t *bytes) { PASS(kind(NULL, path, kind, bytes)); }
-static int hook_list(void *user, const char *folder, int (*each)(void *, const char *), void *each_user)
-{
-    PASS(list(NULL, folder, each, each_user));
-}
 
 static FbStatus read_sample(void *user, size_t index, FbSample *sample, FbError *err)
 {
@@ -134,12 +63,8 @@ static FbStatus main_job(FbContext *context, const char *output, FbError *err)
 
 static FbStatus run_with(Faults *faults, const char *output, FbError *err)
 {
-    FbAllocator allocator = {faults, counted_allocate, counted_release};
-    FbFileHooks files = {faults, hook_open_read, hook_open_beneath, hook_create, hook_read_at, hook_write_at, hook_size, hook_sync,
-                         hook_close, hook_rename, hook_sync_folder, hook_remove, hook_kind, hook_list};
-    FbContextOptions options = {.struct_bytes = sizeof options, .allocator = &allocator, .files = &files, .threads = 1};
-    FbContext *context = NULL;
-    FbStatus status = fb_context_create(&options, &context, err);
+    FbContext *context;
+    FbStatus status = faults_context(faults, &context, err);
     if (status == FB_OK) {
         status = main_job(context, output, err);
     }

@@ -9,7 +9,9 @@
 enum { NUMBERS_SHOWN = 16 };
 
 typedef struct Inspect {
-    bool failed; /* no memory */
+    bool failed;     /* no memory */
+    FbStatus status; /* of reading values */
+    FbError *err;
 } Inspect;
 
 static void put(Inspect *inspect, json_t *object, const char *key, json_t *value)
@@ -96,10 +98,10 @@ static json_t *array_value(Inspect *inspect, const FbMeta *meta)
 {
     double numbers[NUMBERS_SHOWN];
     json_t *value;
-    if (meta->type != FB_META_STRING && meta->count <= NUMBERS_SHOWN &&
-        fb_meta_read_numbers(meta, 0, (size_t)meta->count, numbers, NULL) == FB_OK) {
+    if (meta->type != FB_META_STRING && meta->count <= NUMBERS_SHOWN && inspect->status == FB_OK) {
+        inspect->status = fb_meta_read_numbers(meta, 0, (size_t)meta->count, numbers, inspect->err);
         value = json_array();
-        for (uint64_t i = 0; i < meta->count; i++) {
+        for (uint64_t i = 0; inspect->status == FB_OK && i < meta->count; i++) {
             append(inspect, value, number(numbers[i]));
         }
         return value;
@@ -187,10 +189,13 @@ static json_t *document(Inspect *inspect, const FbCheckpoint *checkpoint)
 
 FbStatus fb_checkpoint_inspect(FbContext *context, const FbCheckpoint *checkpoint, char **json, FbError *err)
 {
-    Inspect inspect = {false};
+    Inspect inspect = {.status = FB_OK, .err = err};
     *json = NULL;
     json_t *root = document(&inspect, checkpoint);
-    FbStatus status = inspect.failed || root == NULL ? fb_error_memory(context, err, "inspecting", 0) : fb_json_dump(context, root, true, json, err);
+    FbStatus status = inspect.status;
+    if (status == FB_OK) {
+        status = inspect.failed || root == NULL ? fb_error_memory(context, err, "inspecting", 0) : fb_json_dump(context, root, true, json, err);
+    }
     json_decref(root);
     return status;
 }

@@ -13,68 +13,76 @@ static bool ends_with(const char *text, const char *end)
     return length >= tail && strcmp(text + length - tail, end) == 0;
 }
 
-static Kind kind_of_file(FbSource *source, const char *path)
+static FbStatus kind_of_file(FbSource *source, const char *path, Kind *kind, FbError *err)
 {
     uint8_t start[10] = {0};
     uint64_t bytes = fb_source_bytes(source);
     size_t count = bytes < sizeof start ? (size_t)bytes : sizeof start;
-    if (fb_source_read(source, 0, start, count, NULL) != FB_OK) {
-        return KIND_NONE;
-    }
-    if (count >= 4 && (memcmp(start, "GGUF", 4) == 0 || memcmp(start, "FUGG", 4) == 0)) {
-        return KIND_GGUF;
-    }
-    if (ends_with(path, ".index.json") && start[0] == '{') {
-        return KIND_INDEX;
-    }
+    FB_TRY(fb_source_read(source, 0, start, count, err));
     bool header = count == sizeof start && start[8] == '{' && (start[9] == '"' || start[9] == '}' || start[9] == ' ');
-    return header || ends_with(path, ".safetensors") ? KIND_SAFETENSORS : ends_with(path, ".gguf") ? KIND_GGUF : KIND_NONE;
+    if (count >= 4 && (memcmp(start, "GGUF", 4) == 0 || memcmp(start, "FUGG", 4) == 0)) {
+        *kind = KIND_GGUF;
+    } else if (ends_with(path, ".index.json") && start[0] == '{') {
+        *kind = KIND_INDEX;
+    } else if (header || ends_with(path, ".safetensors")) {
+        *kind = KIND_SAFETENSORS;
+    } else if (ends_with(path, ".gguf")) {
+        *kind = KIND_GGUF;
+    }
+    return FB_OK;
 }
 
-static Kind kind_of(FbContext *context, const char *path)
+static FbStatus kind_of(FbContext *context, const char *path, Kind *kind, FbError *err)
 {
     const FbFileHooks *files = fb_context_files(context);
-    int kind = FB_FILE_OTHER;
+    int file_kind = FB_FILE_OTHER;
     uint64_t bytes;
+    bool found = false;
     FbSource *source;
-    if (files->kind(files->user, path, &kind, &bytes) == 0 && kind == FB_FILE_FOLDER) {
-        return fb_safetensors_in_folder(context, path) ? KIND_FOLDER : KIND_NONE;
+    *kind = KIND_NONE;
+    int error = files->kind(files->user, path, &file_kind, &bytes);
+    if (error != 0) {
+        return fb_error_file(err, error, "open", path);
     }
-    if (fb_source_open(context, path, &source, NULL) != FB_OK) {
-        return KIND_NONE;
+    if (file_kind == FB_FILE_FOLDER) {
+        FB_TRY(fb_safetensors_in_folder(context, path, &found, err));
+        *kind = found ? KIND_FOLDER : KIND_NONE;
+        return FB_OK;
     }
-    Kind result = kind_of_file(source, path);
+    FB_TRY(fb_source_open(context, path, &source, err));
+    FbStatus status = kind_of_file(source, path, kind, err);
     fb_source_release(source);
-    return result;
+    return status;
 }
 
 int fb_checkpoint_recognized(FbContext *context, const char *path)
 {
-    return kind_of(context, path) != KIND_NONE;
+    Kind kind;
+    return kind_of(context, path, &kind, NULL) == FB_OK && kind != KIND_NONE;
 }
 
 FbStatus fb_checkpoint_open(FbContext *context, const char *path, FbCheckpoint **checkpoint, FbError *err)
 {
     FbSource *source;
     FbStatus status;
+    Kind kind;
     char shown[200];
     *checkpoint = NULL;
-    switch (kind_of(context, path)) {
+    FB_TRY(kind_of(context, path, &kind, err));
+    switch (kind) {
     case KIND_INDEX:
         return fb_safetensors_open_index(context, path, checkpoint, err);
     case KIND_FOLDER:
         return fb_safetensors_open_folder(context, path, checkpoint, err);
+    case KIND_GGUF:
+        return fb_gguf_open(context, path, checkpoint, err);
     case KIND_SAFETENSORS:
         FB_TRY(fb_source_open(context, path, &source, err));
         status = fb_safetensors_open_source(context, source, path, checkpoint, err);
         fb_source_release(source);
         return status;
-    case KIND_GGUF:
-        return fb_gguf_open(context, path, checkpoint, err);
     case KIND_NONE:
         break;
     }
-    FB_TRY(fb_source_open(context, path, &source, err)); /* an error of opening comes first */
-    fb_source_release(source);
     return fb_error_set(err, FB_ERR_FORMAT, "%s: neither a safetensors nor a GGUF file", fb_path_shown(path, shown, sizeof shown));
 }

@@ -13,7 +13,7 @@ FbStatus fb_safetensors_open_source(FbContext *context, FbSource *source, const 
 FbStatus fb_safetensors_open_index(FbContext *context, const char *path, FbCheckpoint **out, FbError *err);
 /* A folder with model.safetensors, an index, or one file that ends in .safetensors; config.json becomes the keys "config.*". */
 FbStatus fb_safetensors_open_folder(FbContext *context, const char *folder, FbCheckpoint **out, FbError *err);
-bool fb_safetensors_in_folder(FbContext *context, const char *folder);
+FbStatus fb_safetensors_in_folder(FbContext *context, const char *folder, bool *found, FbError *err);
 
 /* Adds the tensors and key-values of an open file to the table; takes over the source. `name` is that of the file in the table. */
 FbStatus fb_safetensors_read(FbCheckpoint *checkpoint, FbSource *source, const char *name, FbError *err);

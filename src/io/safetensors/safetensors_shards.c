@@ -182,7 +182,7 @@ FbStatus fb_safetensors_open_index(FbContext *context, const char *path, FbCheck
 typedef struct Listing {
     size_t files;        /* that end in .safetensors */
     char name[256];      /* one of them */
-    bool model, index;   /* the two usual names are there */
+    bool model, index, config; /* the usual names are there */
 } Listing;
 
 static int look_at(void *user, const char *name)
@@ -192,6 +192,7 @@ static int look_at(void *user, const char *name)
     size_t length = strlen(name);
     listing->model |= strcmp(name, "model.safetensors") == 0;
     listing->index |= strcmp(name, "model.safetensors.index.json") == 0;
+    listing->config |= strcmp(name, "config.json") == 0;
     if (length >= sizeof end && strcmp(name + length - (sizeof end - 1), end) == 0 && length < sizeof listing->name) {
         listing->files++;
         memcpy(listing->name, name, length + 1);
@@ -199,20 +200,20 @@ static int look_at(void *user, const char *name)
     return 0;
 }
 
-static Listing list_folder(FbContext *context, const char *folder)
+static FbStatus list_folder(FbContext *context, const char *folder, Listing *listing, FbError *err)
 {
-    Listing listing = {0};
     const FbFileHooks *files = fb_context_files(context);
-    if (files->list(files->user, folder, look_at, &listing) != 0) {
-        listing = (Listing){0};
-    }
-    return listing;
+    *listing = (Listing){0};
+    int error = files->list(files->user, folder, look_at, listing);
+    return error == 0 ? FB_OK : fb_error_file(err, error, "list", folder);
 }
 
-bool fb_safetensors_in_folder(FbContext *context, const char *folder)
+FbStatus fb_safetensors_in_folder(FbContext *context, const char *folder, bool *found, FbError *err)
 {
-    Listing listing = list_folder(context, folder);
-    return listing.index || listing.files > 0;
+    Listing listing;
+    FbStatus status = list_folder(context, folder, &listing, err);
+    *found = listing.index || listing.files > 0;
+    return status;
 }
 
 /* One entry of config.json; nested ones are left to those who know the architecture. */
@@ -254,12 +255,9 @@ static FbStatus read_config(FbCheckpoint *checkpoint, const char *folder, FbErro
     enum { CONFIG_MAX = 4 << 20 };
     FbSource *source;
     json_t *config = NULL;
-    FbError local;
     const char *key;
     json_t *value;
-    if (fb_source_open_beneath(checkpoint->context, folder, "config.json", &source, &local) != FB_OK) {
-        return FB_OK; /* tensors alone are a checkpoint, too */
-    }
+    FB_TRY(fb_source_open_beneath(checkpoint->context, folder, "config.json", &source, err));
     FbStatus status = fb_source_bytes(source) <= CONFIG_MAX
                           ? fb_safetensors_json(checkpoint->context, source, 0, fb_source_bytes(source), "config.json", &config, err)
                           : fb_error_set(err, FB_ERR_FORMAT, "config.json has more than %d bytes", CONFIG_MAX);
@@ -283,12 +281,13 @@ static FbStatus open_single(FbContext *context, const char *folder, const char *
 
 FbStatus fb_safetensors_open_folder(FbContext *context, const char *folder, FbCheckpoint **out, FbError *err)
 {
-    Listing listing = list_folder(context, folder);
+    Listing listing;
     FbStatus status;
     FbSource *source;
     char shown[200];
     fb_path_shown(folder, shown, sizeof shown);
     *out = NULL;
+    FB_TRY(list_folder(context, folder, &listing, err));
     if (listing.model || (!listing.index && listing.files == 1)) {
         status = open_single(context, folder, listing.model ? "model.safetensors" : listing.name, out, err);
     } else if (listing.index) {
@@ -297,7 +296,7 @@ FbStatus fb_safetensors_open_folder(FbContext *context, const char *folder, FbCh
     } else {
         return fb_error_set(err, FB_ERR_FORMAT, "%s: %zu safetensors files and no index; name one of them", shown, listing.files);
     }
-    if (status == FB_OK) {
+    if (status == FB_OK && listing.config) { /* tensors alone are a checkpoint, too */
         status = read_config(*out, folder, err);
     }
     if (status == FB_OK) {

@@ -1,0 +1,150 @@
+/* Opening, inspecting and writing checkpoints with every single allocation and file operation failing once: an error that says so, no leak,
+ * no output; and with reads that give three bytes at a time, the same result. */
+#define _POSIX_C_SOURCE 200809L /* mkdtemp */
+#include <errno.h>
+
+#include "faults/faults.h"
+#include "fewbit/model.h"
+#include "io/checkpoint_test.h"
+#include "io/gguf/gguf_write.h"
+
+static char folder[64], shards[128], whole[128], output[128];
+
+static void path_in(char *out, const char *name) { snprintf(out, 128, "%s/%s", folder, name); }
+
+static int setup(void **state)
+{
+    (void)state;
+    static const char index[] = "{\"metadata\":{\"total_size\":12},\"weight_map\":{\"a\":\"1.safetensors\",\"b\":\"2.safetensors\"}}";
+    static const char config[] = "{\"model_type\":\"llama\",\"layers\":3}";
+    strcpy(folder, "/tmp/fewbit-checkpoint-faults-XXXXXX");
+    if (mkdtemp(folder) == NULL) {
+        return -1;
+    }
+    write_bytes(folder, "1.safetensors",
+                make_safetensors("{\"__metadata__\":{\"format\":\"pt\"},\"a\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]}}", 4));
+    write_bytes(folder, "2.safetensors", make_safetensors("{\"b\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}", 8));
+    write_file(folder, "model.safetensors.index.json", index, sizeof index - 1);
+    write_file(folder, "config.json", config, sizeof config - 1);
+    strcpy(shards, folder);
+    strcpy(whole, FB_SOURCE_DIR "/tests/fuzz/seeds/gguf/vocabulary");
+    path_in(output, "out.gguf");
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    remove_folder(folder);
+    return 0;
+}
+
+static FbStatus copy_gguf(FbContext *context, const FbCheckpoint *table, FbError *err)
+{
+    FbGgufWriter *writer = NULL;
+    float zeros[8] = {0};
+    FbStatus status = fb_gguf_writer_create(context, &writer, err);
+    for (size_t i = 0; status == FB_OK && i < table->metadata_count; i++) {
+        status = fb_gguf_put_meta(writer, &table->metadata[i], err);
+    }
+    status = status == FB_OK ? fb_gguf_put_tensor(writer, "t", &(FbShape){1, {8}}, 0, err) : status;
+    status = status == FB_OK ? fb_gguf_start(writer, output, true, err) : status;
+    status = status == FB_OK ? fb_gguf_write(writer, zeros, sizeof zeros, err) : status;
+    status = status == FB_OK ? fb_gguf_commit(writer, NULL, err) : status;
+    fb_gguf_writer_free(writer);
+    return status;
+}
+
+static FbStatus inspect_one(FbContext *context, const char *path, FbCheckpoint **table, FbError *err)
+{
+    char *text = NULL;
+    FB_TRY(fb_checkpoint_open(context, path, table, err));
+    FB_TRY(fb_checkpoint_inspect(context, *table, &text, err));
+    fb_text_free(context, text);
+    return FB_OK;
+}
+
+static FbStatus job(FbContext *context, FbError *err)
+{
+    FbCheckpoint *first = NULL, *second = NULL;
+    FbStatus status = inspect_one(context, shards, &first, err);
+    if (status == FB_OK) {
+        assert_int_equal(first->tensor_count, 2);
+        assert_int_equal(first->metadata_count, 3);
+        status = inspect_one(context, whole, &second, err);
+    }
+    status = status == FB_OK ? copy_gguf(context, second, err) : status;
+    fb_checkpoint_free(first);
+    fb_checkpoint_free(second);
+    return status;
+}
+
+/* The same job, with its faults; afterwards nothing is left of it but a complete output. */
+static FbStatus run_with(Faults *faults, FbError *err)
+{
+    FbContext *context;
+    *err = (FbError){0};
+    FbStatus status = faults_context(faults, &context, err);
+    if (status == FB_OK) {
+        status = job(context, err);
+    }
+    fb_context_free(context);
+    assert_int_equal(faults->live_bytes, 0);
+    assert_true(status == FB_OK || (err->status == status && err->message[0] != '\0' && status != FB_ERR_INTERNAL));
+    assert_true((access(output, F_OK) == 0) == (status == FB_OK) || status == FB_ERR_IO); /* a sync after the rename may fail */
+    remove(output);
+    return status;
+}
+
+static void test_allocations(void **state)
+{
+    (void)state;
+    FbError err;
+    Faults count = {0};
+    assert_int_equal(run_with(&count, &err), FB_OK);
+    assert_true(count.allocations > 50 && count.operations > 20);
+    for (int persistent = 0; persistent < 2; persistent++) {
+        for (uint64_t k = 1; k <= count.allocations; k++) {
+            Faults faults = {.allocation_fails_at = k, .persistent = persistent};
+            FbStatus status = run_with(&faults, &err);
+            if (status != FB_ERR_NO_MEMORY) {
+                fail_msg("allocation %llu of %llu failed: status %d (%s)", (unsigned long long)k, (unsigned long long)count.allocations, status,
+                         err.message);
+            }
+        }
+    }
+}
+
+static void test_files(void **state)
+{
+    (void)state;
+    FbError err;
+    Faults count = {0};
+    assert_int_equal(run_with(&count, &err), FB_OK);
+    for (int persistent = 0; persistent < 2; persistent++) {
+        for (uint64_t k = 1; k <= count.operations; k++) {
+            Faults faults = {.operation_fails_at = k, .error = EIO, .persistent = persistent};
+            FbStatus status = run_with(&faults, &err);
+            if (status != FB_ERR_IO) {
+                fail_msg("file operation %llu of %llu failed: status %d (%s)", (unsigned long long)k, (unsigned long long)count.operations, status,
+                         err.message);
+            }
+        }
+    }
+}
+
+static void test_short_reads(void **state)
+{
+    (void)state;
+    FbError err;
+    Faults faults = {.short_reads = 1};
+    assert_int_equal(run_with(&faults, &err), FB_OK);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test_setup_teardown(test_allocations, setup, teardown),
+                                       cmocka_unit_test_setup_teardown(test_files, setup, teardown),
+                                       cmocka_unit_test_setup_teardown(test_short_reads, setup, teardown)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
