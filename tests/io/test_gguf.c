@@ -353,7 +353,7 @@ static void test_alignment(void **state)
 static void test_infos(void **state)
 {
     (void)state;
-    static const uint64_t dims[] = {64, 1, 1, 1, 1};
+    static const uint64_t dims[8] = {64, 1, 1, 1, 1, 1, 1, 1};
     char name[70] = "";
     expect_info("a", 1, dims, 0, 0, 256, FB_OK, NULL);
     memset(name, 'x', 63);
