@@ -61,7 +61,7 @@ static int describe_model(Cli *cli, const BenchModel *model, FbMode mode, json_t
 static int add_row(Cli *cli, Bench *bench, FbContext *context, BenchModel *model, FbMode mode, const FbHardwarePeaks *peaks)
 {
     BenchStats stats = cli_bench_stats(model);
-    json_t *steps = cli_steps_json(model->session, cli->options.profile), *totals = json_object_get(steps, "totals"), *row = json_object();
+    json_t *steps = cli_steps_json(model->session, cli->options.profile ? peaks : NULL), *totals = json_object_get(steps, "totals"), *row = json_object();
     double macs = number_of(totals, "macs"), integer = number_of(totals, "integer_macs");
     int threads = fb_context_threads(context);
     json_t *path = json_string(model->path);

@@ -230,7 +230,7 @@ static json_t *plan_of(Cli *cli, const FbModel *model, FbMode mode, int *exit_co
                         fb_session_run(session, inputs.tensors, inputs.count, outputs, count, &err) != FB_OK)) {
         *exit_code = cli_error(cli, outputs ? &err : &(FbError){FB_ERR_NO_MEMORY, "out of memory: the outputs"});
     } else if (!*exit_code) {
-        plan = cli_steps_json(session, 0);
+        plan = cli_steps_json(session, NULL);
         json_object_set_new(plan, "mode", json_string(cli_mode_name(mode)));
         json_object_set_new(plan, "isa", json_string(fb_context_isa(cli->context)));
     }

@@ -39,7 +39,7 @@ static json_t *name_json(const char *name)
     return json ? json : json_string(cli_shown(name));
 }
 
-static json_t *step_json(const FbStepInfo *info, int profiled)
+static json_t *step_json(const FbStepInfo *info, const FbHardwarePeaks *peaks)
 {
     json_t *step = json_object();
     json_object_set_new(step, "name", name_json(info->name));
@@ -55,8 +55,10 @@ static json_t *step_json(const FbStepInfo *info, int profiled)
     json_object_set_new(step, "weight_bytes", json_integer((json_int_t)info->weight_bytes));
     json_object_set_new(step, "input_bytes", json_integer((json_int_t)info->input_bytes));
     json_object_set_new(step, "output_bytes", json_integer((json_int_t)info->output_bytes));
-    if (profiled) {
+    if (peaks) {
+        double peak = info->integer ? peaks->u8s8_macs : peaks->f32_macs;
         json_object_set_new(step, "seconds", json_real(info->seconds));
+        json_object_set_new(step, "peak_fraction", info->macs && info->seconds > 0 && peak > 0 ? json_real((double)info->macs / info->seconds / peak) : json_null());
     }
     return step;
 }
@@ -100,8 +102,9 @@ static void count_step(json_t *group, const FbStepInfo *info, int profiled)
     }
 }
 
-json_t *cli_steps_json(const FbSession *session, int profiled)
+json_t *cli_steps_json(const FbSession *session, const FbHardwarePeaks *peaks)
 {
+    const int profiled = peaks != NULL;
     json_t *steps = json_array(), *operators = json_array(), *reasons = json_array();
     json_t *totals = json_pack("{s:i, s:i, s:i, s:i, s:i, s:i}", "steps", 0, "integer_steps", 0, "macs", 0, "integer_macs", 0, "weight_bytes", 0,
                                "activation_bytes", 0);
@@ -110,7 +113,7 @@ json_t *cli_steps_json(const FbSession *session, int profiled)
     }
     FbStepInfo info;
     for (size_t i = 0; fb_session_step(session, i, &info); i++) {
-        json_array_append_new(steps, step_json(&info, profiled));
+        json_array_append_new(steps, step_json(&info, peaks));
         count_step(totals, &info, profiled);
         add_to(totals, "integer_macs", info.integer ? (double)info.macs : 0);
         add_to(totals, "weight_bytes", (double)info.weight_bytes);
@@ -266,28 +269,37 @@ static void rate_text(const json_t *json, char out[32])
     snprintf(out, 32, macs > 0 && seconds > 0 ? "%.1f" : "-", seconds > 0 ? 1e-9 * macs / seconds : 0.0);
 }
 
+static double step_bytes(const json_t *step)
+{
+    return number_of(step, "weight_bytes") + number_of(step, "input_bytes") + number_of(step, "output_bytes");
+}
+
 static int print_slowest(Cli *cli, const json_t *steps, const char *title)
 {
     static const FbColumn columns[] = {{"operator", 0}, {"name", 0}, {"runs on", 0}, {"kernel", 0}, {"row", 0}, {"MACs", 1}, {"ms", 1}, {"share %", 1},
-                                       {"sum %", 1}, {"GMAC/s", 1}};
+                                       {"sum %", 1}, {"GMAC/s", 1}, {"peak %", 1}, {"GB/s", 1}};
     const json_t *list = json_object_get(steps, "steps");
     double all = number_of(json_object_get(steps, "totals"), "seconds"), sum = 0;
     size_t count = json_array_size(list), shown = cli->options.format == CLI_FORMAT_CSV || count < STEPS_SHOWN ? count : STEPS_SHOWN;
     char head[400];
     Timed *timed = sorted(list);
     FbTable *table = NULL;
-    int exit_code = timed ? make_table(cli, columns, 10, &table) : cli_error(cli, &(FbError){FB_ERR_NO_MEMORY, "out of memory: a table"});
+    int exit_code = timed ? make_table(cli, columns, 12, &table) : cli_error(cli, &(FbError){FB_ERR_NO_MEMORY, "out of memory: a table"});
     for (size_t i = 0; i < shown && !exit_code; i++) {
         const json_t *step = timed[i].json;
-        char type[160], ms[32], share[32], cumulative[32], rate[32];
+        const json_t *fraction = json_object_get(step, "peak_fraction");
+        char type[160], ms[32], share[32], cumulative[32], rate[32], peak[32], bytes[32];
         sum += timed[i].seconds;
         operator_text(step, type, sizeof type);
         snprintf(ms, sizeof ms, "%.3f", 1e3 * timed[i].seconds);
         snprintf(share, sizeof share, "%.1f", all > 0 ? 100 * timed[i].seconds / all : 0.0);
         snprintf(cumulative, sizeof cumulative, "%.1f", all > 0 ? 100 * sum / all : 0.0);
         rate_text(step, rate);
+        snprintf(peak, sizeof peak, json_is_real(fraction) ? "%.0f" : "-", 100 * json_real_value(fraction));
+        snprintf(bytes, sizeof bytes, "%.1f", timed[i].seconds > 0 ? 1e-9 * step_bytes(step) / timed[i].seconds : 0.0);
         fb_table_add(table, (const char *const[]){type, text_of(step, "name"), json_is_true(json_object_get(step, "integer")) ? "integers" : "float",
-                                                  text_of(step, "kernel"), text_of(step, "isa"), grouped(cli, step, "macs"), ms, share, cumulative, rate});
+                                                  text_of(step, "kernel"), text_of(step, "isa"), grouped(cli, step, "macs"), ms, share, cumulative, rate,
+                                                  peak, bytes});
     }
     snprintf(head, sizeof head, shown < count ? "%s (%zu slowest of %zu steps; --format csv lists all)" : "%s (%zu steps)", title, shown, count);
     exit_code = exit_code ? exit_code : cli_table(cli, table, head, 1);

@@ -7,8 +7,9 @@
 #include "command.h"
 
 /* {steps: [{name, type, fused, kernel, isa, integer, reason, input, output, macs, weight_bytes, input_bytes, output_bytes, seconds}], totals:
- * {...}, operators: [...], reasons: [...]} of the session's last run; seconds only when `profiled`. Never NULL with memory. */
-json_t *cli_steps_json(const FbSession *session, int profiled);
+ * {...}, operators: [...], reasons: [...]} of the session's last run; seconds, and the part of the
+ * product peak that a step reached, only with `peaks`: the session was profiled. Never NULL with memory. */
+json_t *cli_steps_json(const FbSession *session, const FbHardwarePeaks *peaks);
 /* In the order of the run; 0 or the exit code. */
 int cli_print_plan(Cli *cli, const json_t *steps);
 /* The slowest first, with their share of the time; then by operator. */

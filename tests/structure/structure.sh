@@ -32,6 +32,11 @@ for folder in src/*/; do
     esac
 done
 
+# Every kernel table is in the list that `fewbit cpu` and the tests walk.
+for table in $(sed -n 's/^extern const .*\*const \(fb_[a-z0-9_]*\)_kernels\[\].*/\1/p' src/kernels/*.h); do
+    grep -q "^FB_ROWS_OF($table)" src/kernels/kernel_list.c && grep -q "FB_PRIMITIVE($table," src/kernels/kernel_list.c || breach "kernel table ${table}_kernels is not in kernel_list.c"
+done
+
 # The command and the examples use the public headers only.
 for file in $(find cli examples -name '*.[ch]'); do
     for included in $(sed -n 's/^#include "\([a-z_0-9]*\)\/.*/\1/p' "$file" | sort -u); do
