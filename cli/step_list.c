@@ -147,6 +147,13 @@ static void value_text(const json_t *value, char *out, size_t bytes)
     }
 }
 
+/* Masks and indices are neither codes nor floats. */
+static const char *runs_on(const json_t *step)
+{
+    const char *type = text_of(json_object_get(step, "output"), "type");
+    return json_is_true(json_object_get(step, "integer")) ? "integers" : strchr(type, 'f') || strcmp(text_of(step, "type"), "to codes") == 0 ? "float" : "other";
+}
+
 static void operator_text(const json_t *step, char *out, size_t bytes)
 {
     const char *fused = text_of(step, "fused");
@@ -189,7 +196,7 @@ static int print_plan_steps(Cli *cli, const json_t *steps)
         operator_text(step, type, sizeof type);
         value_text(json_object_get(step, "input"), input, sizeof input);
         value_text(json_object_get(step, "output"), output, sizeof output);
-        fb_table_add(table, (const char *const[]){number, type, text_of(step, "name"), json_is_true(json_object_get(step, "integer")) ? "integers" : "float",
+        fb_table_add(table, (const char *const[]){number, type, text_of(step, "name"), runs_on(step),
                                                   text_of(step, "kernel"), text_of(step, "isa"), input, output, grouped(cli, step, "macs"),
                                                   grouped(cli, step, "weight_bytes"),
                                                   count_text(cli, number_of(step, "input_bytes") + number_of(step, "output_bytes")),
@@ -297,7 +304,7 @@ static int print_slowest(Cli *cli, const json_t *steps, const char *title)
         rate_text(step, rate);
         snprintf(peak, sizeof peak, json_is_real(fraction) ? "%.0f" : "-", 100 * json_real_value(fraction));
         snprintf(bytes, sizeof bytes, "%.1f", timed[i].seconds > 0 ? 1e-9 * step_bytes(step) / timed[i].seconds : 0.0);
-        fb_table_add(table, (const char *const[]){type, text_of(step, "name"), json_is_true(json_object_get(step, "integer")) ? "integers" : "float",
+        fb_table_add(table, (const char *const[]){type, text_of(step, "name"), runs_on(step),
                                                   text_of(step, "kernel"), text_of(step, "isa"), grouped(cli, step, "macs"), ms, share, cumulative, rate,
                                                   peak, bytes});
     }

@@ -149,6 +149,9 @@ bool fb_instance_step(const FbInstance *instance, size_t index, FbStepInfo *info
     name_fused(step, info->fused, sizeof info->fused);
     info->input = describe_value(instance->last, step->input_count > 0 ? step->inputs[0] : FB_NONE);
     info->output = describe_value(instance->last, step->output_count > 0 ? step->outputs[0] : FB_NONE);
+    if (fb_dtype_info(info->output.dtype)->kind != FB_KIND_FLOAT) {
+        info->reason = ""; /* masks, indices, codes: nothing that integers of 8 bits could stand for */
+    }
     count_bytes(instance->last, step, info);
     if (step->kind == FB_STEP_LOWERED && step->lowering->macs != NULL) {
         info->macs = step->lowering->macs(&found.bound->call);
