@@ -111,7 +111,7 @@ static int make_input(Cli *cli, const FbPort *port, int64_t batch, uint64_t seed
     uint64_t bytes = (uint64_t)fb_dtype_bits(port->dtype) / 8, elements = 1;
     if (port->dtype != FB_DTYPE_F32 && port->dtype != FB_DTYPE_S64 && port->dtype != FB_DTYPE_S32 && port->dtype != FB_DTYPE_U8 &&
         port->dtype != FB_DTYPE_S8 && port->dtype != FB_DTYPE_BOOL) {
-        snprintf(err.message, sizeof err.message, "input '%s' has type %s; bench makes f32, s64, s32, u8, s8 and bool", cli_shown(port->name),
+        snprintf(err.message, sizeof err.message, "input '%s' has type %s; seeded inputs can be f32, s64, s32, u8, s8 and bool", cli_shown(port->name),
                  fb_dtype_name(port->dtype));
         return cli_error(cli, &err);
     }
