@@ -152,4 +152,11 @@ static FbStatus rows_run(const FbCall *call, FbError *err)
     return fb_check_cancel(call->context, err);
 }
 
-const FbLowering fb_codes_rows_lowering = {.name = "rows_codes", .accepts = rows_accepts, .prepare = rows_prepare, .bind = rows_bind, .run = rows_run};
+static const char *rows_kernel(const void *state)
+{
+    const RowsState *s = state;
+    return s->kind == FB_ROWS_SOFTMAX ? "softmax_f32" : "norm_f32";
+}
+
+const FbLowering fb_codes_rows_lowering = {.name = "rows_codes", .accepts = rows_accepts, .prepare = rows_prepare, .bind = rows_bind, .run = rows_run,
+                                            .kernel = rows_kernel};
