@@ -12,6 +12,7 @@ bench "$model" --runs 3 --threads 1 --json | sed -E -e "s/\"($measured)\": [0-9.
 bench "$model" --baseline "$model" --runs 3 --threads 1,2 --batch 1,3 --format csv | cut -d, -f2-4
 bench "$model" --baseline "$model" --runs 3 --threads 1 --batch 2 | sed -E -e 's/[0-9]+(\.[0-9]+)? [kM]B/SIZE/g' -e 's/[0-9]+\.[0-9]+/NUMBER/g' -e 's/[0-9]+ % float/PART/' \
     -e 's/: (scalar|avx[a-z0-9]*|amx|neon);/: ISA;/' -e 's/  +/  /g'
+bench "$model" --baseline "$model" --runs 3 --threads 1 --json | sed -n -E -e 's/(speedup_[a-z0-9]+": )[0-9.e+-]+/\1NUMBER/' -e '/"comparison"/,/\]/p'
 bench "$model" --shape pixels=2x1x28x28 --runs 3 --json | grep '"batch"'
 bench "$model" --runs 1 --threads 1 --profile --format csv | cut -d, -f1-3 | sort | head -3
 bench "$model" --runs 1 --threads 1 --profile | grep -E '^(Conv|GlobalAveragePool|Gemm) +[0-9]' | sed -E 's/ .*//' | sort
