@@ -43,6 +43,7 @@ static void int_operations(const LanesIn *in, LanesOut *out)
     INTS(fb_vi_set(in->i[5]));
     INTS(fb_vi_add(i, j));
     INTS(fb_vi_sub(i, j));
+    INTS(fb_vi_mul(i, j));
     INTS(fb_vi_and(i, j));
     INTS(fb_vi_or(i, j));
     INTS(fb_vi_shl23(i));
