@@ -11,7 +11,7 @@
 #include "base/random.h"
 #include "lowering_harness.h"
 
-enum { TIME = 7, BATCH = 3, INPUT = 5, HIDDEN = 9, WIDTH = 4 * HIDDEN };
+enum { TIME = 7, BATCH = 6, INPUT = 5, HIDDEN = 9, WIDTH = 4 * HIDDEN };
 
 typedef struct Case {
     FbDtype dtype;              /* of the weights */
@@ -138,7 +138,7 @@ static void expected_y(const Layer *m, const int32_t *lengths, float *y)
     }
 }
 
-static const int32_t lengths[BATCH] = {TIME, 2, 0};
+static const int32_t lengths[BATCH] = {TIME, 2, 0, 1, TIME, 3}; /* more sequences than a block has */
 
 static void begin(OpTest *t, const Layer *m, int64_t scales)
 {
