@@ -41,6 +41,7 @@ static const How hows[] = {
     {"s8", true, false, BIAS_FLOAT, true, false, false, false, 0, {0}},
     {"u8", false, true, BIAS_NONE, true, false, false, false, 2, {FB_EPILOGUE_ADD, FB_EPILOGUE_CLAMP}},
     {"s8", true, false, BIAS_FLOAT, true, true, false, false, 1, {FB_EPILOGUE_GELU_ERF}},
+    {"u2", false, true, BIAS_NONE, false, true, false, false, 0, {0}},
 };
 enum { HOWS = sizeof hows / sizeof *hows };
 
