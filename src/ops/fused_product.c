@@ -205,6 +205,23 @@ static FbStatus run_matmul(const FbCall *call, FbError *err)
     return fb_matmul_run_shape(call, &p->matmul, &shape, err);
 }
 
+/* Without the rarer transposes it is the lowered MatMul with a factor. */
+static bool accepts_matmul(const FbPrepare *prepare)
+{
+    const FusedMatmulParams *p = prepare->params;
+    return !p->batch_a && !p->batch_b && !p->matmul.transpose_a && fb_matmul_lowering.accepts(prepare);
+}
+
+static FbStatus prepare_matmul(const FbPrepare *prepare, void **state, FbError *err) { return fb_matmul_lowering.prepare(prepare, state, err); }
+static FbStatus bind_matmul(FbBind *bind, FbError *err) { return fb_matmul_lowering.bind(bind, err); }
+static FbStatus run_lowered_matmul(const FbCall *call, FbError *err) { return fb_matmul_lowering.run(call, err); }
+static uint64_t macs_matmul(const FbCall *call) { return fb_matmul_lowering.macs(call); }
+
+static const char *kernel_matmul(const void *state) { return fb_matmul_lowering.kernel(state); }
+
+static const FbLowering matmul_lowering = {.name = "matmul", .accepts = accepts_matmul, .prepare = prepare_matmul, .bind = bind_matmul,
+                                           .run = run_lowered_matmul, .macs = macs_matmul, .kernel = kernel_matmul};
+
 static const char *const conv_names[] = {"activation", "activation_params", "auto_pad", "dilations", "group",
                                          "kernel_shape", "pads", "strides", NULL};
 static const char *const gemm_names[] = {"activation", "activation_alpha", "activation_beta", "activation_gamma", "alpha",
@@ -220,7 +237,7 @@ static const FbOp rows[] = {
      .infer = infer_gemm, .scratch = fb_matmul_scratch, .run = run_gemm, .attributes = gemm_names},
     {.domain = "com.microsoft", .name = "FusedMatMul", .summary = "alpha A B, with transposes", .since = 1, .newest = 1, .min_inputs = 2,
      .max_inputs = 2, .min_outputs = 1, .max_outputs = 1, .params_bytes = sizeof(FusedMatmulParams), .decode = decode_matmul,
-     .infer = infer_matmul, .scratch = fb_matmul_scratch, .run = run_matmul, .attributes = matmul_names},
+     .infer = infer_matmul, .scratch = fb_matmul_scratch, .run = run_matmul, .lowering = &matmul_lowering, .attributes = matmul_names},
 };
 
 const FbOpFamily fb_ops_fused_product = {rows, sizeof rows / sizeof rows[0]};

@@ -170,19 +170,19 @@ static FbStatus expand_product(Dynamic *d, FbNode *product)
     return conv ? fb_expand_copy_attributes(&d->base, product, made) : FB_OK;
 }
 
-/* DynamicQuantizeMatMul(x, W, scale, zero point or absent, bias or absent). */
-static FbStatus expand_fused(Dynamic *d, FbNode *node)
+/* The product of a dynamic Quant of x with a weight of codes, and a bias (FB_NONE: none), in place of the node. */
+static FbStatus replace_fused(Dynamic *d, FbNode *node, FbId x, FbId weight, FbId scale, FbId zero, FbId bias)
 {
     FbGraph *graph = d->base.graph;
-    FbId x = node->inputs[0], weight = fb_expand_input(node, 1), bias = fb_expand_input(node, 4), output = node->outputs[0], product = FB_NONE;
+    FbId output = node->outputs[0], product = FB_NONE;
     const FbConst *codes = weight == FB_NONE ? NULL : fb_graph_constant(graph, weight);
     FbExpandGrid grid;
     bool ok;
-    if (codes == NULL || codes->shape.rank < 2) {
+    if (codes == NULL || codes->shape.rank < 2 || x == FB_NONE) {
         return FB_OK;
     }
     int axis = codes->shape.rank - 1;
-    FB_TRY(weight_grid(d, weight, fb_expand_input(node, 2), fb_expand_input(node, 3), codes->shape.dims[axis], &grid, &ok));
+    FB_TRY(weight_grid(d, weight, scale, zero, codes->shape.dims[axis], &grid, &ok));
     if (!ok) {
         return FB_OK;
     }
@@ -196,6 +196,26 @@ static FbStatus expand_fused(Dynamic *d, FbNode *node)
     FB_TRY(fb_expand_emit(&d->base, node, "MatMul", FB_EXPAND_VERSION, inputs, 2, &product, NULL));
     terms[0] = product;
     return fb_expand_emit(&d->base, node, "Add", FB_EXPAND_VERSION, terms, 2, &output, NULL);
+}
+
+/* DynamicQuantizeMatMul(x, W, scale, zero point or absent, bias or absent) */
+static FbStatus expand_fused(Dynamic *d, FbNode *node)
+{
+    return replace_fused(d, node, node->inputs[0], fb_expand_input(node, 1), fb_expand_input(node, 2), fb_expand_input(node, 3),
+                         fb_expand_input(node, 4));
+}
+
+/* MatMulIntegerToFloat(codes, W, s, scale, z, zero point or absent, bias or absent) behind DynamicQuantizeLinear(x) -> codes, s, z */
+static FbStatus expand_to_float(Dynamic *d, FbNode *node)
+{
+    const FbNode *quantize = producer_of(d->base.graph, node->inputs[0]);
+    if (!is_dynamic(quantize) || quantize->output_count < 3 || quantize->outputs[0] != node->inputs[0] ||
+        fb_expand_input(node, 2) != quantize->outputs[1] || fb_expand_input(node, 4) != quantize->outputs[2] ||
+        quantize->outputs[1] == FB_NONE || quantize->outputs[2] == FB_NONE) {
+        return FB_OK;
+    }
+    return replace_fused(d, node, quantize->inputs[0], fb_expand_input(node, 1), fb_expand_input(node, 3), fb_expand_input(node, 5),
+                         fb_expand_input(node, 6));
 }
 
 static FbStatus expand_graph(FbGraph *graph, FbArena *arena, int depth, FbError *err)
@@ -220,6 +240,8 @@ static FbStatus expand_graph(FbGraph *graph, FbArena *arena, int depth, FbError 
             FB_TRY(expand_product(&d, node));
         } else if (fb_node_is(node, "com.microsoft", "DynamicQuantizeMatMul")) {
             FB_TRY(expand_fused(&d, node));
+        } else if (fb_node_is(node, "com.microsoft", "MatMulIntegerToFloat")) {
+            FB_TRY(expand_to_float(&d, node));
         }
     }
     for (size_t g = 0; g < graph->subgraph_count; g++) {

@@ -287,6 +287,32 @@ static FbStatus expand_gemm(Expansion *e, FbNode *node)
     return quantized ? finish(e, node, real, &y, true) : FB_OK;
 }
 
+/* MatMulIntegerToFloat has scales and zero points apart from each other: a, b, a's scale, b's scale, a's zero point, b's zero point, bias. */
+static FbStatus expand_to_float(Expansion *e, FbNode *node)
+{
+    FbId ordered[6] = {node->inputs[0], fb_expand_input(node, 2), fb_expand_input(node, 4), fb_expand_input(node, 1), fb_expand_input(node, 3),
+                       fb_expand_input(node, 5)};
+    FbNode view = *node;
+    Operand a, b;
+    FbId inputs[2], terms[2] = {FB_NONE, fb_expand_input(node, 6)}, output = node->outputs[0];
+    bool a_ok, b_ok;
+    view.inputs = ordered;
+    view.input_count = 6;
+    FB_TRY(read_operand(e, &view, 0, 1, -1, &a, &a_ok));
+    FB_TRY(read_operand(e, &view, 3, 4, -2, &b, &b_ok));
+    if (!a_ok || !b_ok || a.constant || (b.grid.count > 1 && b.axis == 0)) {
+        return FB_OK;
+    }
+    FB_TRY(real_of(e, node, &a, &inputs[0]));
+    FB_TRY(real_of(e, node, &b, &inputs[1]));
+    fb_graph_remove_node(e->base.graph, node->id);
+    if (terms[1] == FB_NONE) {
+        return fb_expand_emit(&e->base, node, "MatMul", FB_EXPAND_VERSION, inputs, 2, &output, NULL);
+    }
+    FB_TRY(fb_expand_emit(&e->base, node, "MatMul", FB_EXPAND_VERSION, inputs, 2, &terms[0], NULL));
+    return fb_expand_emit(&e->base, node, "Add", FB_EXPAND_VERSION, terms, 2, &output, NULL);
+}
+
 /* ---- the others ---- */
 
 static FbStatus expand_pair(Expansion *e, FbNode *node)
@@ -415,6 +441,7 @@ static const Row table[] = {
     {"com.microsoft", "DequantizeLinear", expand_dequantize},
     {"", "QLinearConv", expand_conv},
     {"", "QLinearMatMul", expand_matmul},
+    {"com.microsoft", "MatMulIntegerToFloat", expand_to_float},
     {"com.microsoft", "QGemm", expand_gemm},
     {"com.microsoft", "QLinearAdd", expand_pair},
     {"com.microsoft", "QLinearMul", expand_pair},

@@ -49,6 +49,10 @@ FbStatus fb_pass_expand_qlinear(FbGraph *graph, const FbKeep *keep, FbError *err
  * encoded constant; DynamicQuantizeMatMul too. Subgraphs too. */
 FbStatus fb_pass_expand_dynamic(FbGraph *graph, const FbKeep *keep, FbError *err);
 
+/* FusedConv, FusedGemm, the Gelus and SkipLayerNormalization of ONNX Runtime's optimizer become ONNX's own operators, for execution in every
+ * mode. After the semantic check, which knows their attributes. Subgraphs too. */
+FbStatus fb_pass_expand_fused(FbGraph *graph, const FbKeep *keep, FbError *err);
+
 /* Runs one node on constants. outputs[i].data is fb_alloc'ed and goes to the caller. *done false: cannot or should not be folded (random,
  * more than max_bytes of output, a failure that belongs to run time). */
 typedef FbStatus (*FbEvaluateNode)(void *user, const FbGraph *graph, const FbNode *node, const FbTensor *const *inputs, FbTensor *outputs,

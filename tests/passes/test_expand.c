@@ -518,9 +518,116 @@ static void test_dynamic(void **state)
     check_pattern(build_conv, fb_pass_expand_dynamic, numbers, 4, DIMS(1, 1, 6, 6), 1e-6, "ConvInteger", 0);
 }
 
+/* MatMulIntegerToFloat behind either quantizer. */
+static void to_float(FbGraph *g, bool dynamic)
+{
+    uint8_t zero = 120;
+    build_input(g, "x", FB_DTYPE_F32, 2, DIMS(4, 6));
+    build_constant(g, "w", FB_DTYPE_S8, 2, DIMS(6, 2), matrix);
+    build_constant(g, "ws", FB_DTYPE_F32, 1, DIMS(2), (float[]){0.01f, 0.02f});
+    build_constant(g, "b", FB_DTYPE_F32, 1, DIMS(2), (float[]){0.5f, -0.25f});
+    if (dynamic) {
+        build_node(g, "DynamicQuantizeLinear", 11, "x", "q,s,z");
+    } else {
+        build_float(g, "s", 0.02f);
+        build_constant(g, "z", FB_DTYPE_U8, 0, NULL, &zero);
+        build_node(g, "QuantizeLinear", 13, "x,s,z", "q");
+    }
+    microsoft(g, build_node(g, "MatMulIntegerToFloat", 1, "q,w,s,ws,z,,b", "y"));
+    build_output(g, "y");
+}
+
+static void build_to_float(FbGraph *g) { to_float(g, false); }
+static void build_to_float_dynamic(FbGraph *g) { to_float(g, true); }
+
+static void test_to_float(void **state)
+{
+    (void)state;
+    check_pattern(build_to_float, fb_pass_expand_qlinear, numbers, 2, DIMS(4, 6), 1e-6, "MatMulInteger", 0);
+    check_pattern(build_to_float_dynamic, fb_pass_expand_dynamic, numbers, 2, DIMS(4, 6), 1e-6, "MatMulInteger", 0);
+    check_pattern(build_to_float_dynamic, fb_pass_expand_qlinear, numbers, 2, DIMS(4, 6), 0, "MatMulInteger", 1); /* no constant scale */
+}
+
+/* ---- fused operators in float ---- */
+
+static void build_fused_float(FbGraph *g)
+{
+    build_input(g, "x", FB_DTYPE_F32, 4, DIMS(1, 1, 6, 6));
+    build_constant(g, "w", FB_DTYPE_F32, 4, DIMS(2, 1, 3, 3), numbers);
+    build_constant(g, "b", FB_DTYPE_F32, 1, DIMS(2), (float[]){0.5f, -0.25f});
+    static const char *const names[] = {"Relu", "LeakyRelu", "Clip", "HardSigmoid", ""};
+    for (int i = 0; i < 5; i++) {
+        char name[8], ports[24];
+        snprintf(name, sizeof name, "c%d", i);
+        snprintf(ports, sizeof ports, i == 0 ? "x,w,b" : "x,w,b,c%d", i - 1); /* the one before is added */
+        FbId node = build_node(g, "FusedConv", 1, ports, name);
+        microsoft(g, node);
+        fb_graph_set_attribute_ints(g, node, "pads", DIMS(1, 1, 1, 1), 4, NULL);
+        fb_graph_set_attribute_string(g, node, "activation", names[i], NULL);
+        if (i > 0 && i < 4) {
+            FbAttribute *list = fb_arena_array(g->arena, g->nodes[node]->attribute_count + 1, sizeof *list);
+            float *pair = fb_arena_array(g->arena, 2, sizeof *pair);
+            memcpy(list, g->nodes[node]->attributes, g->nodes[node]->attribute_count * sizeof *list);
+            memcpy(pair, (float[]){i == 2 ? -0.5f : 0.3f, 0.75f}, 2 * sizeof *pair);
+            list[g->nodes[node]->attribute_count++] =
+                (FbAttribute){.name = "activation_params", .type = FB_ATTR_FLOATS, .count = i == 1 ? 1 : 2, .floats = pair};
+            g->nodes[node]->attributes = list;
+        }
+    }
+    build_node(g, "Flatten", 13, "c4", "flat");
+    float v[144];
+    for (int i = 0; i < 144; i++) {
+        v[i] = numbers[i % 35];
+    }
+    build_constant(g, "v", FB_DTYPE_F32, 2, DIMS(2, 72), v);
+    FbId gemm = build_node(g, "FusedGemm", 1, "flat,v,b", "y");
+    microsoft(g, gemm);
+    fb_graph_set_attribute_int(g, gemm, "transB", 1, NULL);
+    fb_graph_set_attribute_float(g, gemm, "alpha", 0.5f, NULL);
+    fb_graph_set_attribute_string(g, gemm, "activation", "LeakyRelu", NULL);
+    fb_graph_set_attribute_float(g, gemm, "activation_alpha", 0.25f, NULL);
+    build_output(g, "y");
+    build_output(g, "c4");
+}
+
+/* With the normalized rows and their sum, not the moments between. */
+static void build_skip(FbGraph *g, const char *ports, const char *outputs)
+{
+    FbId node = build_node(g, "SkipLayerNormalization", 1, ports, outputs);
+    microsoft(g, node);
+    for (int i = 1; i < 3; i++) {
+        g->values[g->nodes[node]->outputs[i]].producer = FB_NONE;
+        g->nodes[node]->outputs[i] = FB_NONE;
+    }
+}
+
+static void build_norms(FbGraph *g)
+{
+    build_input(g, "x", FB_DTYPE_F32, 2, DIMS(4, 6));
+    build_constant(g, "row", FB_DTYPE_F32, 1, DIMS(6), numbers);
+    build_constant(g, "more", FB_DTYPE_F32, 1, DIMS(6), numbers + 6);
+    microsoft(g, build_node(g, "BiasGelu", 1, "x,row", "a"));
+    microsoft(g, build_node(g, "FastGelu", 1, "x", "b"));
+    build_skip(g, "a,b,row,more,row", "n,n1,n2,sum");
+    build_skip(g, "a,b,row", "m,m1,m2,other");
+    microsoft(g, build_node(g, "SkipSimplifiedLayerNormalization", 1, "n,m,row,more", "y"));
+    build_output(g, "y");
+    build_output(g, "sum");
+    build_output(g, "other");
+}
+
+static void test_fused(void **state)
+{
+    (void)state;
+    check_pattern(build_fused_float, fb_pass_expand_fused, numbers, 4, DIMS(1, 1, 6, 6), 1e-6, "Fused", 0);
+    check_pattern(build_norms, fb_pass_expand_fused, numbers, 2, DIMS(4, 6), 1e-6, "Skip", 0);
+    check_pattern(build_norms, fb_pass_expand_fused, numbers, 2, DIMS(4, 6), 1e-6, "Gelu", 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_random_graphs), cmocka_unit_test(test_other_grid),
-                                       cmocka_unit_test(test_computed_scale), cmocka_unit_test(test_dynamic)};
+                                       cmocka_unit_test(test_computed_scale), cmocka_unit_test(test_dynamic),
+                                       cmocka_unit_test(test_to_float), cmocka_unit_test(test_fused)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
