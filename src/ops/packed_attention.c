@@ -157,7 +157,9 @@ static FbStatus infer_packed(FbInfer *infer, FbError *err)
         return fb_error_set(err, FB_ERR_FORMAT, "the bias holds %lld numbers for %lld columns", (long long)biases, (long long)s.total);
     }
     const FbShape work = {.rank = 4, .dims = {s.batch, p->attention.q_heads, s.length, s.length}};
+    const FbShape product = {.rank = 3, .dims = {s.batch, s.length, s.total}};
     FB_TRY(fb_check_size(infer, &work, FB_DTYPE_C128, err));
+    FB_TRY(fb_check_size(infer, &product, FB_DTYPE_C128, err));
     infer->outputs[0].dtype = FB_DTYPE_F32;
     infer->outputs[0].shape = fb_shape_make(3, (int64_t[]){s.batch, s.length, s.value_hidden});
     return FB_OK;
