@@ -95,7 +95,7 @@ static void make_conv(Maker *m)
     Value *x = choose(m);
     bool depthwise = pick(m, 4) == 0, bias = pick(m, 2) == 0;
     int64_t kernel = pick(m, 2) == 0 || x->height < 3 || x->width < 3 ? 1 : 3, out = depthwise ? x->channels : 1 + (int64_t)pick(m, 9);
-    char ports[128];
+    char ports[192];
     Value *y = push(m, out, x->height, x->width);
     grid_of(m, y->name, 0.05f);
     make_weight(m, y->name, 4, DIMS(out, depthwise ? 1 : x->channels, kernel, kernel), 0, bias ? out : 0);
@@ -117,7 +117,7 @@ static void make_pair(Maker *m)
         }
     }
     bool add = pick(m, 2) == 0;
-    char ports[128];
+    char ports[192];
     Value *y = push(m, x->channels, x->height, x->width);
     grid_of(m, y->name, 0.06f);
     snprintf(ports, sizeof ports, "%s,%s_s,%s_z,%s,%s_s,%s_z,%s_s,%s_z", x->name, x->name, x->name, other->name, other->name, other->name,
@@ -134,7 +134,7 @@ static void make_unary(Maker *m)
     if (window && (x->height < 2 || x->width < 2)) {
         return;
     }
-    char ports[96];
+    char ports[128];
     Value *y = push(m, x->channels, t == 2 ? 1 : window ? x->height / 2 : x->height, t == 2 ? 1 : window ? x->width / 2 : x->width);
     grid_of(m, y->name, t == 0 ? 0.004f : 0.05f);
     snprintf(ports, sizeof ports, "%s,%s_s,%s_z,%s_s,%s_z", x->name, x->name, x->name, y->name, y->name);
@@ -152,7 +152,7 @@ static void make_concat(Maker *m)
     if (other->height != x->height || other->width != x->width || x->channels + other->channels > 12) {
         return;
     }
-    char ports[128];
+    char ports[192];
     Value *y = push(m, x->channels + other->channels, x->height, x->width);
     grid_of(m, y->name, 0.05f);
     snprintf(ports, sizeof ports, "%s_s,%s_z,%s,%s_s,%s_z,%s,%s_s,%s_z", y->name, y->name, x->name, x->name, x->name, other->name,
@@ -188,7 +188,7 @@ static bool make_tail(Maker *m)
     Value x = m->values[m->count - 1];
     int64_t depth = x.channels * x.height * x.width, columns = 1 + (int64_t)pick(m, 8);
     bool gemm = pick(m, 2) == 0, transposed = gemm && pick(m, 2) == 0, real = gemm && pick(m, 2) == 0;
-    char ports[160];
+    char ports[256];
     if (depth * columns > 2048) {
         return false;
     }
