@@ -250,7 +250,7 @@ static void build_fused_float(FbGraph *g)
     build_constant(g, "b", FB_DTYPE_F32, 1, DIMS(2), (float[]){0.5f, -0.25f});
     static const char *const names[] = {"Relu", "LeakyRelu", "Clip", "HardSigmoid", ""};
     for (int i = 0; i < 5; i++) {
-        char name[8], ports[24];
+        char name[16], ports[40];
         snprintf(name, sizeof name, "c%d", i);
         snprintf(ports, sizeof ports, i == 0 ? "x,w,b" : "x,w,b,c%d", i - 1); /* the one before is added */
         FbId node = build_node(g, "FusedConv", 1, ports, name);
