@@ -11,22 +11,32 @@ enum {
     DEPTHWISE_ROWS = 4    /* pixels at a time */
 };
 
-/* One part of the channels: blocks of sixteen, the last of which may overlap the one before it. */
+/* Sixteen channels of a part. */
+typedef struct DepthwiseBlock {
+    size_t begin;                              /* the last block may overlap the one before it */
+    FbVi offset;                               /* plain: what sums begin with; in the order of sums, as the scale */
+    FbV scale;
+    int16_t w[DEPTHWISE_PAIRS][2 * FB_LANES];  /* pairs of taps (0, 1), (2, 3), ... */
+} DepthwiseBlock;
+
 typedef struct DepthwisePart {
     const FbDepthwiseU8S8 *d;
     FbIntegerPlan plan;
-    size_t begin[DEPTHWISE_PART / FB_LANES], blocks;
-    int16_t w[DEPTHWISE_PART / FB_LANES][DEPTHWISE_PAIRS][2 * FB_LANES];
+    bool plain;                                /* codes of sums times scales, and nothing else */
+    FbVi zero;
+    FbVb low, high;
+    size_t blocks;
+    DepthwiseBlock block[DEPTHWISE_PART / FB_LANES];
 } DepthwisePart;
 
-/* Sums of taps of `rows` pixels, a constant of the caller. */
-DEPTHWISE_INLINE void depthwise_u8_sums(const DepthwisePart *p, size_t pixel, size_t block, const size_t rows, FbVi sum[DEPTHWISE_ROWS])
+/* Sums of `rows` pixels, a constant of the caller; in the order of sums. */
+DEPTHWISE_INLINE void depthwise_u8_sums(const FbDepthwiseU8S8 *d, const DepthwiseBlock *b, size_t pixel, const size_t rows, FbVi sum[DEPTHWISE_ROWS])
 {
-    const size_t taps = p->d->taps, c = p->begin[block];
-    const uint8_t *const *x = p->d->x + pixel * taps;
-    FbVi s0 = fb_vi_set(0), s1 = s0, s2 = s0, s3 = s0;
+    const size_t taps = d->taps, c = b->begin;
+    const uint8_t *const *x = d->x + pixel * taps;
+    FbVi s0 = sum[0], s1 = sum[1], s2 = sum[2], s3 = sum[3];
     for (size_t pair = 0, t = 0; t < taps; pair++, t += 2) {
-        const FbVp w = fb_vp_load(p->w[block][pair]);
+        const FbVp w = fb_vp_load(b->w[pair]);
         const size_t u = t + 1 < taps ? t + 1 : t; /* the weight of a missing tap is 0 */
         s0 = fb_vi_dot2(s0, fb_vp_codes(x[t] + c, x[u] + c), w);
         if (rows == DEPTHWISE_ROWS) {
@@ -35,19 +45,27 @@ DEPTHWISE_INLINE void depthwise_u8_sums(const DepthwisePart *p, size_t pixel, si
             s3 = fb_vi_dot2(s3, fb_vp_codes(x[3 * taps + t] + c, x[3 * taps + u] + c), w);
         }
     }
-    sum[0] = fb_vi_ordered(s0), sum[1] = fb_vi_ordered(s1), sum[2] = fb_vi_ordered(s2), sum[3] = fb_vi_ordered(s3);
+    sum[0] = s0, sum[1] = s1, sum[2] = s2, sum[3] = s3;
 }
 
-DEPTHWISE_INLINE void depthwise_u8_pixels(const DepthwisePart *p, size_t pixel, const size_t rows)
+/* plain is a constant of the caller, as rows. */
+DEPTHWISE_INLINE void depthwise_u8_pixels(const DepthwisePart *p, size_t pixel, const size_t rows, const bool plain)
 {
     const FbDepthwiseU8S8 *d = p->d;
     const size_t element = d->epilogue->codes ? sizeof(uint8_t) : sizeof(float);
     for (size_t block = 0; block < p->blocks; block++) {
-        FbVi sum[DEPTHWISE_ROWS];
-        depthwise_u8_sums(p, pixel, block, rows, sum);
+        const DepthwiseBlock *b = &p->block[block];
+        const FbVi start = plain ? b->offset : fb_vi_set(0);
+        FbVi sum[DEPTHWISE_ROWS] = {start, start, start, start};
+        depthwise_u8_sums(d, b, pixel, rows, sum);
         for (size_t i = 0; i < rows; i++) {
-            void *y = (char *)d->y + ((pixel + i) * d->y_stride + p->begin[block]) * element;
-            fb_integer_lanes(&p->plan, sum[i], pixel + i, p->begin[block], y, FB_LANES);
+            void *y = (char *)d->y + ((pixel + i) * d->y_stride + b->begin) * element;
+            if (plain) {
+                const FbVb codes = fb_vb_codes_unordered(fb_v_mul(fb_v_from_int(sum[i]), b->scale), p->zero);
+                fb_vb_store(y, fb_vb_min(fb_vb_max(codes, p->low), p->high));
+            } else {
+                fb_integer_lanes(&p->plan, fb_vi_ordered(sum[i]), pixel + i, b->begin, y, FB_LANES);
+            }
         }
     }
 }
@@ -55,19 +73,22 @@ DEPTHWISE_INLINE void depthwise_u8_pixels(const DepthwisePart *p, size_t pixel, 
 static void depthwise_u8_weights(DepthwisePart *p, size_t channel, size_t channels)
 {
     const FbDepthwiseU8S8 *d = p->d;
+    const size_t row = d->channels; /* of weights: one tap */
     p->blocks = 0;
     for (size_t c = 0; c < channels; c += FB_LANES, p->blocks++) {
-        const size_t begin = channels - c < FB_LANES ? channel + channels - FB_LANES : channel + c;
-        p->begin[p->blocks] = begin;
+        DepthwiseBlock *b = &p->block[p->blocks];
+        b->begin = channels - c < FB_LANES ? channel + channels - FB_LANES : channel + c;
+        b->offset = fb_vi_unordered(fb_vi_load(d->epilogue->offset + b->begin));
+        b->scale = fb_v_unordered(fb_v_load(d->epilogue->scale + b->begin));
+        const int16_t *w = d->w + b->begin;
         for (size_t t = 0; t < d->taps; t += 2) {
-            const int16_t *w = d->w + t * d->channels + begin;
-            fb_vp_store(p->w[p->blocks][t / 2], fb_vp_weights(w, t + 1 < d->taps ? w + d->channels : NULL, FB_LANES));
+            fb_vp_store(b->w[t / 2], fb_vp_weights(w + t * row, t + 1 < d->taps ? w + (t + 1) * row : NULL, FB_LANES));
         }
     }
 }
 
 /* Few channels, or very many taps: one channel after the other. */
-static void depthwise_u8_plain(const FbDepthwiseU8S8 *d, const FbIntegerPlan *plan)
+static void depthwise_u8_each(const FbDepthwiseU8S8 *d, const FbIntegerPlan *plan)
 {
     const size_t element = d->epilogue->codes ? sizeof(uint8_t) : sizeof(float);
     for (size_t pixel = 0; pixel < d->pixels; pixel++) {
@@ -85,27 +106,39 @@ static void depthwise_u8_plain(const FbDepthwiseU8S8 *d, const FbIntegerPlan *pl
     }
 }
 
+#define DEPTHWISE_RUN(name, plain)                                                \
+    static void name(const DepthwisePart *p)                                      \
+    {                                                                             \
+        size_t pixel = 0;                                                         \
+        for (; pixel + DEPTHWISE_ROWS <= p->d->pixels; pixel += DEPTHWISE_ROWS) { \
+            depthwise_u8_pixels(p, pixel, DEPTHWISE_ROWS, plain);                 \
+        }                                                                         \
+        for (; pixel < p->d->pixels; pixel++) {                                   \
+            depthwise_u8_pixels(p, pixel, 1, plain);                              \
+        }                                                                         \
+    }
+DEPTHWISE_RUN(depthwise_u8_plain, true)
+DEPTHWISE_RUN(depthwise_u8_any, false)
+#undef DEPTHWISE_RUN
+
 static void depthwise_u8_run(const FbDepthwiseU8S8 *d)
 {
-    if (d->channels < FB_LANES || d->taps > 2 * DEPTHWISE_PAIRS) {
-        const FbIntegerPlan plan = fb_integer_plan(d->epilogue);
-        depthwise_u8_plain(d, &plan);
-        return;
-    }
+    const FbIntegerEpilogue *e = d->epilogue;
     DepthwisePart part;
     part.d = d;
-    part.plan = fb_integer_plan(d->epilogue);
-    for (size_t channel = 0; channel < d->channels;) {
-        const size_t left = d->channels - channel, channels = left < DEPTHWISE_PART ? left : DEPTHWISE_PART;
-        depthwise_u8_weights(&part, channel, channels);
-        size_t pixel = 0;
-        for (; pixel + DEPTHWISE_ROWS <= d->pixels; pixel += DEPTHWISE_ROWS) {
-            depthwise_u8_pixels(&part, pixel, DEPTHWISE_ROWS);
-        }
-        for (; pixel < d->pixels; pixel++) {
-            depthwise_u8_pixels(&part, pixel, 1);
-        }
-        channel += channels;
+    part.plan = fb_integer_plan(e);
+    if (d->channels < FB_LANES || d->taps > 2 * DEPTHWISE_PAIRS) {
+        depthwise_u8_each(d, &part.plan);
+        return;
+    }
+    part.plain = e->codes && part.plan.count == 0 && !e->real.bias && e->inverse == 1.0f && !e->table;
+    part.zero = fb_vi_set(e->grid.zero);
+    part.low = fb_vb_set(part.plan.low_code);
+    part.high = fb_vb_set(part.plan.high_code);
+    for (size_t channel = 0; channel < d->channels; channel += DEPTHWISE_PART) {
+        const size_t left = d->channels - channel;
+        depthwise_u8_weights(&part, channel, left < DEPTHWISE_PART ? left : DEPTHWISE_PART);
+        (part.plain ? depthwise_u8_plain : depthwise_u8_any)(&part);
     }
 }
 

@@ -136,6 +136,10 @@ static inline FbVp fb_vp_codes(const uint8_t *x0, const uint8_t *x1)
 static inline FbVp fb_vp_weights(const int16_t *w0, const int16_t *w1, size_t n)
 {
     int16_t a[16] = {0}, b[16] = {0};
+    if (n == 16) {
+        const __m256i first = _mm256_loadu_si256((const __m256i *)(const void *)w0);
+        return fb_vp_interleave(first, w1 ? _mm256_loadu_si256((const __m256i *)(const void *)w1) : _mm256_setzero_si256());
+    }
     memcpy(a, w0, n * sizeof *a);
     if (w1) {
         memcpy(b, w1, n * sizeof *b);
@@ -158,6 +162,20 @@ static inline FbVi fb_vi_dot2(FbVi sum, FbVp x, FbVp w)
 static inline FbVi fb_vi_ordered(FbVi sum)
 {
     return (FbVi){_mm256_permute2x128_si256(sum.lo, sum.hi, 0x20), _mm256_permute2x128_si256(sum.lo, sum.hi, 0x31)};
+}
+
+static inline FbVi fb_vi_unordered(FbVi a) { return fb_vi_ordered(a); } /* the same exchange of the two middle quarters */
+static inline FbV fb_v_unordered(FbV a)
+{
+    return (FbV){_mm256_permute2f128_ps(a.lo, a.hi, 0x20), _mm256_permute2f128_ps(a.lo, a.hi, 0x31)};
+}
+static inline FbVb fb_vb_codes_unordered(FbV a, FbVi zero) /* packing puts them in order */
+{
+    const __m256 top = _mm256_set1_ps(65536.0f);
+    const __m256i lo = _mm256_add_epi32(_mm256_cvtps_epi32(_mm256_min_ps(top, a.lo)), zero.lo);
+    const __m256i hi = _mm256_add_epi32(_mm256_cvtps_epi32(_mm256_min_ps(top, a.hi)), zero.hi);
+    const __m256i both = _mm256_packs_epi32(lo, hi);
+    return _mm_packus_epi16(_mm256_castsi256_si128(both), _mm256_extracti128_si256(both, 1));
 }
 
 static inline float fb_v_sum(FbV a)

@@ -89,6 +89,10 @@ static inline FbVp fb_vp_weights(const int16_t *w0, const int16_t *w1, size_t n)
 static inline FbVi fb_vi_dot2(FbVi sum, FbVp x, FbVp w) { return _mm512_add_epi32(sum, _mm512_madd_epi16(x, w)); }
 static inline FbVi fb_vi_ordered(FbVi sum) { return sum; }
 
+static inline FbVi fb_vi_unordered(FbVi a) { return a; }
+static inline FbV fb_v_unordered(FbV a) { return a; }
+static inline FbVb fb_vb_codes_unordered(FbV a, FbVi zero) { return fb_vb_codes(a, zero); }
+
 static inline float fb_v_sum(FbV a)
 {
     __m256 high = _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(a), 1));

@@ -255,6 +255,10 @@ static inline FbVi fb_vi_dot2(FbVi sum, FbVp x, FbVp w)
 }
 static inline FbVi fb_vi_ordered(FbVi sum) { return sum; }
 
+static inline FbVi fb_vi_unordered(FbVi a) { return a; }
+static inline FbV fb_v_unordered(FbV a) { return a; }
+static inline FbVb fb_vb_codes_unordered(FbV a, FbVi zero) { return fb_vb_codes(a, zero); }
+
 /* The fixed tree: lane i + lane i + 8, then + 4, + 2, + 1. */
 static inline float fb_v_sum(FbV a)
 {

@@ -172,6 +172,10 @@ FB_LANE_OP FbVi fb_vi_dot2(FbVi sum, FbVp x, FbVp w)
     FB_EACH(sum.x[lane] + (int32_t)x.x[2 * lane] * w.x[2 * lane] + (int32_t)x.x[2 * lane + 1] * w.x[2 * lane + 1]);
 }
 FB_LANE_OP FbVi fb_vi_ordered(FbVi sum) { return sum; }
+/* Into that order; and codes (fb_vb_codes) out of it. */
+FB_LANE_OP FbVi fb_vi_unordered(FbVi a) { return a; }
+FB_LANE_OP FbV fb_v_unordered(FbV a) { return a; }
+FB_LANE_OP FbVb fb_vb_codes_unordered(FbV a, FbVi zero) { return fb_vb_codes(a, zero); }
 
 /* The fixed tree: lane i + lane i + 8, then + 4, + 2, + 1. */
 FB_LANE_OP float fb_v_sum(FbV a)

@@ -172,7 +172,7 @@ static FbStatus conv_bind(FbBind *bind, FbError *err)
     }
     if (s->depthwise) {
         const size_t fit = ((size_t)1 << 18) / (s->group * s->taps) / 4 * 4; /* multiply-adds of a unit */
-        b->pixel_block = fit < 8 ? 8 : fit > 512 ? 512 : fit;
+        b->pixel_block = fit < 32 ? 32 : fit > 512 ? 512 : fit; /* fewer would not repay the kernel for interleaving its weights */
         b->pointers = b->pixel_block * s->taps;
     } else {
         b->tiling = fb_product_u8s8_tiling(s->product, b->rows, s->out_channels, s->taps * s->summands * s->in_channels);
