@@ -5,7 +5,8 @@
  *
  *   x = (float)(acc + offset[c]) * scale[c] [+ bias[c]];   x = op(x) for each op;   store x, or clamp(rint(x * inverse) + zero, low, high)
  *
- * with one rounding per operation, rint to even, the same bits on every instruction set. Source: Jacob et al. 2018 (arXiv:1712.05877),
+ * with one rounding per operation, rint to even, ROUND by a multiplication with 1 / a where nothing but ADD and CLAMP follows, the same bits
+ * on every instruction set. Source: Jacob et al. 2018 (arXiv:1712.05877),
  * section 2.2, with the multiplier in float. */
 #ifndef FB_KERNELS_EPILOGUE_H
 #define FB_KERNELS_EPILOGUE_H

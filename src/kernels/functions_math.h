@@ -147,10 +147,11 @@ static inline FbV fb_m_mish(FbV x)
 }
 
 /* To the grid of an 8- or 16-bit code, as a number on the code axis: clamp(round_half_even(x / scale) + zero); NaN gives low. */
-static inline FbV fb_m_grid(FbV x, FbV scale, FbV zero, FbV low, FbV high)
+static inline FbV fb_m_grid_of(FbV x, FbV zero, FbV low, FbV high) /* x in units of the scale */
 {
-    FbV code = fb_v_add(fb_v_round(fb_v_div(x, scale)), zero);
+    FbV code = fb_v_add(fb_v_round(x), zero);
     return fb_v_min(fb_v_max(code, low), high);
 }
+static inline FbV fb_m_grid(FbV x, FbV scale, FbV zero, FbV low, FbV high) { return fb_m_grid_of(fb_v_div(x, scale), zero, low, high); }
 
 #endif

@@ -17,6 +17,7 @@ typedef struct FbIntegerPlan {
     uint8_t low_code, high_code;     /* of all codes */
     bool straight;                   /* the ops are at most `round`, then `add` */
     const FbEpilogueOp *round, *add;
+    float round_inverse;             /* 1 / round's a: a division for each element would cost more than the product of few channels */
 } FbIntegerPlan;
 
 static inline uint8_t integer_bound(float value, const FbIntegerEpilogue *e)
@@ -40,6 +41,7 @@ static inline FbIntegerPlan fb_integer_plan(const FbIntegerEpilogue *e)
     }
     int i = 0;
     if (i < plan.count && e->real.ops[i].kind == FB_EPILOGUE_ROUND) {
+        plan.round_inverse = 1.0f / e->real.ops[i].a;
         plan.round = &e->real.ops[i++];
     }
     if (i < plan.count && e->real.ops[i].kind == FB_EPILOGUE_ADD) {
@@ -56,7 +58,10 @@ FB_INTEGER_INLINE FbV fb_integer_straight(const FbIntegerPlan *plan, FbV x, size
         x = fb_v_add(x, fb_v_load_n(plan->epilogue->real.bias + column, n));
     }
     if (plan->round) {
-        x = fb_epilogue_round(x, plan->round);
+        const FbEpilogueOp *op = plan->round;
+        const FbV zero = fb_v_set(op->b);
+        x = fb_m_grid_of(fb_v_mul(x, fb_v_set(plan->round_inverse)), zero, fb_v_set((float)op->low), fb_v_set((float)op->high));
+        x = fb_v_mul(fb_v_sub(x, zero), fb_v_set(op->a));
     }
     if (plan->add) {
         x = fb_v_add(x, fb_epilogue_operand(plan->add, row, column, n));
