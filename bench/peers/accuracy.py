@@ -58,9 +58,9 @@ def openvino_outputs(model, rows, batch):
     return np.concatenate(out)
 
 
-def fewbit_outputs(path, data):
+def fewbit_outputs(path, data, mode="simulated"):
     out = common.WORK / "outputs.npz"
-    common.fewbit("evaluate", path, "--data", data, "--save-outputs", out, "--force", check=False)
+    common.fewbit("evaluate", path, "--data", data, "--mode", mode, "--save-outputs", out, "--force", check=False)
     first = np.load(out)
     return first[first.files[0]].reshape(len(first[first.files[0]]), -1)
 
@@ -116,6 +116,7 @@ def run_fold(name, calibrate, evaluate):
     table["FP32 fewbit"] = fewbit_outputs(path, data_path)
     common.fewbit("quantize", path, "-o", written, "--force", "--preset", "int8-static", "--calibration", calibration_path)
     table["fewbit INT8 by fewbit"] = fewbit_outputs(written, data_path)
+    table["fewbit INT8 by fewbit, integers"] = fewbit_outputs(written, data_path, "integer")
     attempt(table, "fewbit INT8 by ONNX Runtime", lambda: ort_outputs(written, rows, batch))
     attempt(table, "fewbit INT8 by ONNX Runtime, default", lambda: ort_outputs(written, rows, batch, exact=False))
     attempt(table, "fewbit INT8 by OpenVINO", lambda: openvino_outputs(written, rows, batch))
@@ -152,7 +153,7 @@ def report(name, table, flips, totals):
         top1 = outputs.argmax(1)
         p = "" if row.startswith("FP32") else f"{mcnemar(ours, top1 == labels):.2f}"
         print(f"| {row} | {100 * (top1 == labels).mean():.1f} | {100 * (top1 == answer).mean():.1f} | {sqnr} | {p} |")
-    for row in ("fewbit INT8 by ONNX Runtime", "fewbit INT8 by ONNX Runtime, default"):
+    for row in ("fewbit INT8 by fewbit, integers", "fewbit INT8 by ONNX Runtime", "fewbit INT8 by ONNX Runtime, default"):
         a, b = table["fewbit INT8 by fewbit"], table[row]
         if b is None:
             continue
