@@ -55,6 +55,7 @@ void fb_plan_free(FbPlan *plan)
 /* Passes that hold in every mode. */
 static FbStatus run_passes(FbGraph *graph, const FbKeep *keep, FbError *err)
 {
+    FB_TRY(fb_pass_expand_fused(graph, keep, err));
     FB_TRY(fb_pass_remove_identity(graph, keep, err));
     FB_TRY(fb_pass_dead_code(graph, keep, err));
     FB_TRY(fb_pass_fold_constants(graph, keep, fb_evaluate_node, graph->context, err));
