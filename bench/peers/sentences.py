@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""MiniLM, dynamic INT8: mean cosine of the pooled embedding against FP32, and Spearman against the labels of 600 STS-B pairs; fewbit's
+"""MiniLM, INT8: mean cosine of the pooled embedding against FP32, and Spearman against the labels of 600 STS-B pairs; fewbit's
 file by fewbit and by ONNX Runtime, beside ONNX Runtime's own dynamic quantization. ONNX Runtime sums exactly (see accuracy.py).
 usage: sentences.py [--limit PAIRS]"""
 import argparse
@@ -53,6 +53,10 @@ def main():
     print(f"| fewbit INT8 dynamic by fewbit | {cosine:.5f} | |")
     row("fewbit INT8 dynamic by ONNX Runtime", embeddings(ours, lines), reference, scores)
     row("ONNX Runtime dynamic", embeddings(theirs, lines), reference, scores)
+    some, static = common.WORK / "minilm.some.jsonl", common.WORK / "minilm.static.onnx"      # ranges from 100 of the sentences
+    some.write_text("".join(open(data).readlines()[:100]))
+    common.fewbit("quantize", model, "-o", static, "--force", "--preset", "int8-static", "--calibration", some)
+    row("fewbit INT8 static by ONNX Runtime", embeddings(static, lines), reference, scores)
 
 
 main()
