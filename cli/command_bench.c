@@ -233,7 +233,10 @@ static void cell_text(const json_t *row, const ResultColumn *column, int csv, ch
         snprintf(out, bytes, "%.1f", number);
         return;
     case CELL_PERCENT:
-        snprintf(out, bytes, json_is_null(json_object_get(row, column->key)) ? "" : "%.1f", 100 * number);
+        out[0] = '\0';
+        if (!json_is_null(json_object_get(row, column->key))) {
+            snprintf(out, bytes, "%.1f", 100 * number);
+        }
         return;
     case CELL_PEAK:
         peak_text(row, out, bytes);

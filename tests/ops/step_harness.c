@@ -69,7 +69,7 @@ FbTensor *step_tensor(Step *step, FbDtype dtype, int rank, const int64_t *dims, 
 {
     FbTensor *tensor = fb_arena_alloc(step->test.arena, sizeof *tensor);
     const FbShape shape = fb_shape_make(rank, dims);
-    uint64_t bytes;
+    uint64_t bytes = 0;
     assert_true(tensor && fb_dtype_storage(dtype, (uint64_t)fb_shape_elements(&shape), &bytes));
     *tensor = (FbTensor){.dtype = dtype, .rank = rank, .bytes = (size_t)bytes, .data = malloc((size_t)bytes + STEP_SLACK)};
     memcpy(tensor->dims, dims, (size_t)rank * sizeof *dims);

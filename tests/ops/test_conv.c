@@ -170,7 +170,7 @@ static void lowered_fused(void **state)
             expected[k] = sum > 0 ? sum : 0.0f;
         }
         const LoweringTest how = {.constants = 2, .channels_last = true, .fused_count = 2,
-                                  .fused = {{FB_EPILOGUE_ADD, 0, 0, 0, 0, 0}, {FB_EPILOGUE_CLAMP, 0, INFINITY, 0, 0, -1}},
+                                  .fused = {{.kind = FB_EPILOGUE_ADD, .operand = 0}, {.kind = FB_EPILOGUE_CLAMP, .b = INFINITY, .operand = -1}},
                                   .operand = operand, .late_bias = bias, .late_bias_count = cases[i].m};
         lowering_test(&t, &how, expected);
         free(bias), free(expected);

@@ -169,7 +169,7 @@ static void lowered_fused(void **state)
             expected[k] = biased * ((float *)operand->data)[k];
         }
         const LoweringTest how = {.constants = 2, .fused_count = 2,
-                                  .fused = {{FB_EPILOGUE_LEAKY, 0.1f, 0, 0, 0, -1}, {FB_EPILOGUE_MUL, 0, 0, 0, 0, 0}},
+                                  .fused = {{.kind = FB_EPILOGUE_LEAKY, .a = 0.1f, .operand = -1}, {.kind = FB_EPILOGUE_MUL, .operand = 0}},
                                   .operand = operand, .late_bias = bias, .late_bias_count = n};
         lowering_test(&t, &how, expected);
         free(bias), free(expected);
