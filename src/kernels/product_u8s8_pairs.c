@@ -88,7 +88,7 @@ static bool breaks_rule(const int8_t *lane, int count)
 {
     int above = 0, below = 0;
     for (int i = 0; i < count; i++) {
-        const int weight = lane[i / 2 * STEP_BYTES + i % 2];
+        const int8_t weight = lane[i / 2 * STEP_BYTES + i % 2];
         above += weight > 0 ? weight : 0;
         below += weight < 0 ? weight : 0;
     }

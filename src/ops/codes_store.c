@@ -34,7 +34,7 @@ void fb_codes_store_prepare(const FbPrepare *prepare, FbIntegerEpilogue *after)
     const FbFusedOp *ops = prepare->fused;
     int count = prepare->fused_count;
     *after = (FbIntegerEpilogue){.codes = prepare->store_grid != NULL, .grid = {.scale = 1}};
-    if (after->codes) {
+    if (prepare->store_grid != NULL) {
         after->grid = *prepare->store_grid;
         count--; /* the store is this ROUND */
     }

@@ -247,7 +247,7 @@ FbStatus fb_integer_store_prepare(const FbPrepare *prepare, const FbIntegerWeigh
     }
     store->fused.count = prepare->fused_count;
     memcpy(store->fused.ops, prepare->fused, sizeof store->fused.ops);
-    if (store->codes) {
+    if (prepare->store_grid != NULL) {
         store->grid = *prepare->store_grid;
         store->fused.count--; /* the store is this ROUND */
         FB_TRY(make_table(prepare, store, err));

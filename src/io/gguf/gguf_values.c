@@ -50,7 +50,7 @@ static FbStatus read_single(FbGgufReader *reader, FbCheckpoint *checkpoint, cons
     }
     switch (meta->type) {
     case FB_META_S8:
-        meta->value.s = (int8_t)bits;
+        meta->value.s = (int64_t)(bits & 0xff) - ((bits & 0x80) != 0 ? 0x100 : 0);
         break;
     case FB_META_S16:
         meta->value.s = (int16_t)bits;
