@@ -262,7 +262,9 @@ static void divide(const Inner *inner)
         const float *from = inner->reals + row * s->total;
         for (int i = 0; i < 3; i++) {
             int64_t width = inner->parts[i].dims[2];
-            memcpy((float *)inner->parts[i].data + row * width, from, (size_t)width * sizeof *from);
+            if (width > 0 && inner->parts[i].data != NULL) {
+                memcpy((float *)inner->parts[i].data + row * width, from, (size_t)width * sizeof *from);
+            }
             from += width;
         }
     }

@@ -48,7 +48,8 @@ void fb_coded_matrix(FbCodedMatrix *matrix, const FbTensor *weight, const FbTens
     for (size_t c = 0; c < cols; c++) {
         uint8_t code = zero ? ((const uint8_t *)zero->data)[(size_t)d * zeros + c % zeros] : 0;
         columns.scale[c] = ((const float *)scale->data)[(size_t)d * scales + c % scales];
-        columns.zero[c] = (int8_t)(code ^ matrix->flip);
+        const int32_t bits = code ^ matrix->flip;
+        columns.zero[c] = bits < 128 ? bits : bits - 256;
         columns.sum[c] = 0;
         any = any || columns.zero[c] != 0;
     }
