@@ -103,13 +103,14 @@ static void pooled(void **state)
     Total total = {0, 0};
     for (uint64_t seed = 0; seed < 72; seed++) {
         const int kind = (int)(seed % 3);
+        const int64_t kernel[] = {3, 2}, strides[] = {1 + (int64_t)(seed / 3 % 2), 2}, pads[] = {1, 0, 1, 1}; /* read until the step ends */
         CodesTest t = {.store = seed / 3 % 4 == 3 && kind != 2 ? NULL : kind == 2 ? &grids[seed % GRIDS] : &store};
         op_test_begin(&t.op, "", kind == 0 ? "GlobalAveragePool" : kind == 1 ? "AveragePool" : "MaxPool", kind == 0 ? 1 : 12);
         codes_test_codes(&t, 4, shapes[seed / 12 % 3], grids[seed % GRIDS], seed);
         if (kind > 0) {
-            op_test_ints(&t.op, "kernel_shape", (const int64_t[]){3, 2}, 2);
-            op_test_ints(&t.op, "strides", (const int64_t[]){1 + (int64_t)(seed / 3 % 2), 2}, 2);
-            op_test_ints(&t.op, "pads", (const int64_t[]){1, 0, 1, 1}, 4);
+            op_test_ints(&t.op, "kernel_shape", kernel, 2);
+            op_test_ints(&t.op, "strides", strides, 2);
+            op_test_ints(&t.op, "pads", pads, 4);
         }
         if (kind == 1) {
             op_test_int(&t.op, "count_include_pad", (int64_t)(seed / 3 % 2));
