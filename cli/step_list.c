@@ -291,7 +291,10 @@ static int print_slowest(Cli *cli, const json_t *steps, const char *title)
     char head[400];
     Timed *timed = sorted(list);
     FbTable *table = NULL;
-    int exit_code = timed ? make_table(cli, columns, 12, &table) : cli_error(cli, &(FbError){FB_ERR_NO_MEMORY, "out of memory: a table"});
+    if (!timed) {
+        return cli_error(cli, &(FbError){FB_ERR_NO_MEMORY, "out of memory: a table"});
+    }
+    int exit_code = make_table(cli, columns, 12, &table);
     for (size_t i = 0; i < shown && !exit_code; i++) {
         const json_t *step = timed[i].json;
         const json_t *fraction = json_object_get(step, "peak_fraction");
@@ -322,7 +325,10 @@ static int print_operators(Cli *cli, const json_t *steps)
     double all = number_of(json_object_get(steps, "totals"), "seconds");
     Timed *timed = sorted(list);
     FbTable *table = NULL;
-    int exit_code = timed ? make_table(cli, columns, 7, &table) : cli_error(cli, &(FbError){FB_ERR_NO_MEMORY, "out of memory: a table"});
+    if (!timed) {
+        return cli_error(cli, &(FbError){FB_ERR_NO_MEMORY, "out of memory: a table"});
+    }
+    int exit_code = make_table(cli, columns, 7, &table);
     for (size_t i = 0; i < json_array_size(list) && !exit_code; i++) {
         const json_t *group = timed[i].json;
         char ms[32], share[32], rate[32];

@@ -28,10 +28,10 @@ typedef struct FbForm {
 } FbForm;
 enum { FB_FORM_COUNT = 4 };
 
-typedef struct FbTable { /* of a value that is a function of one coded value */
+typedef struct FbCodeTable { /* of a value that is a function of one coded value */
     FbId source;
     float *reals;            /* [256], of the source's codes; NULL: not such a value */
-} FbTable;
+} FbCodeTable;
 
 typedef struct FbCompileNode { /* per node id */
     const FbOp *op;
@@ -57,7 +57,7 @@ typedef struct FbCompile {
     FbSlot *slots;           /* per value id: in the form its step makes */
     FbSlot (*forms)[FB_FORM_COUNT]; /* per value id: in each form that somebody asked for */
     const FbCodeGrid **grids; /* integer mode, per value id: the grid its reals lie on; NULL */
-    FbTable *tables;         /* integer mode, per value id */
+    FbCodeTable *tables;         /* integer mode, per value id */
     bool integer;            /* FB_MODE_INTEGER */
     FbUses uses;
     FbId *order;

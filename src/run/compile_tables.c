@@ -52,7 +52,7 @@ static FbId find_source(const FbCompile *compile, const FbNode *node)
             if (value == FB_NONE || fb_graph_constant(compile->graph, value) != NULL) {
                 continue;
             }
-            const FbTable *table = &compile->tables[value];
+            const FbCodeTable *table = &compile->tables[value];
             const FbId source = attempt == 0 && table->reals != NULL ? table->source : value;
             if (compile->grids[source] != NULL && all_from(compile, node, source)) {
                 return source;
@@ -120,7 +120,7 @@ FbStatus fb_compile_table(FbCompile *compile, const FbNode *node, bool *is_table
     if (source == FB_NONE) {
         return FB_OK;
     }
-    FbTable *table = &compile->tables[node->outputs[0]];
+    FbCodeTable *table = &compile->tables[node->outputs[0]];
     FB_TRY(evaluate(compile, node, source, &table->reals, err));
     table->source = source;
     *is_table = table->reals != NULL;
@@ -128,7 +128,7 @@ FbStatus fb_compile_table(FbCompile *compile, const FbNode *node, bool *is_table
 }
 
 /* Codes of a table's reals, which lie on the grid. */
-static const void *make_entries(FbCompile *compile, const FbTable *table, const FbCodeGrid *grid)
+static const void *make_entries(FbCompile *compile, const FbCodeTable *table, const FbCodeGrid *grid)
 {
     if (grid == NULL) {
         float *reals = fb_arena_array(compile->plan->arena, FB_TABLE_CODES, sizeof *reals);
@@ -146,7 +146,7 @@ static const void *make_entries(FbCompile *compile, const FbTable *table, const 
 FbStatus fb_compile_table_step(FbCompile *compile, const FbNode *node, FbError *err)
 {
     const FbId value = node->outputs[0];
-    const FbTable *table = &compile->tables[value];
+    const FbCodeTable *table = &compile->tables[value];
     const FbCodeGrid *grid = compile->grids[value];
     const bool last = fb_compile_is_channels_last(compile, table->source);
     FbSlot *ports = fb_arena_array(compile->plan->arena, 2, sizeof *ports);
