@@ -23,7 +23,7 @@ for archive in "$archives"/*.tar.xz; do
     fi
 done
 if [ -z "$found" ]; then
-    echo "no conformance data in $archives" >&2
+    echo "skipped: no shared data: nothing in $archives" >&2
     [ "${CI:-}" = true ] && exit 1
     exit 77
 fi

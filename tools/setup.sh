@@ -1,14 +1,12 @@
 #!/bin/sh
 # Installs the Debian 12 packages that building and testing need, when some are missing and this is root; otherwise names them.
-# usage: tools/setup.sh [--tests | --full]     --tests: also what the tests need; --full: and what only the 64-bit Arm tests need
+# usage: tools/setup.sh [--tests]     --tests: also what the tests need
 set -eu
 build="gcc libc6-dev cmake ninja-build pkg-config protobuf-compiler nanopb libnanopb-dev libjansson-dev libpthreadpool-dev libssl-dev
 libzip-dev libpng-dev libjpeg62-turbo-dev libpopt-dev libcmocka-dev libsimde-dev"
-tests="g++ clang-14 libclang-rt-14-dev clang-tidy-14 clang-format-14 ccache python3-venv python3-dev ca-certificates xz-utils man-db"
-arm="gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user" # 56 MB to fetch, 267 MB installed
+tests="g++ gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user clang-14 libclang-rt-14-dev clang-tidy-14 clang-format-14 ccache python3-venv python3-dev ca-certificates xz-utils man-db"
 packages=$build
 [ "${1:-}" != --tests ] || packages="$build $tests"
-[ "${1:-}" != --full ] || packages="$build $tests $arm"
 
 missing=
 for package in $packages; do

@@ -551,31 +551,6 @@ static void test_split(void **state)
     expect_file(PART1, FB_ERR_FORMAT, "general.architecture is missing");
 }
 
-/* Files of other programs, where they are at hand. */
-static void test_real_files(void **state)
-{
-    (void)state;
-    static const struct { const char *name; size_t tensors; } files[] = {
-        {"stories260K-f32.gguf", 47}, {"ggml-vocab-llama-spm.gguf", 0}, {"ggml-vocab-bert-bge.gguf", 0}};
-    if (access(FB_SHARED_DATA "/llm", R_OK) != 0) {
-        print_message("no real models here: skipped\n");
-        skip();
-    }
-    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
-        char path[512];
-        FbCheckpoint *table;
-        snprintf(path, sizeof path, FB_SHARED_DATA "/llm/%s", files[i].name);
-        FbStatus status = fb_checkpoint_open(context, path, &table, &err);
-        if (status != FB_OK) {
-            fail_msg("%s", err.message);
-        }
-        assert_int_equal(table->tensor_count, files[i].tensors);
-        const FbMeta *tokens = fb_checkpoint_meta(table, "tokenizer.ggml.tokens");
-        assert_true(tokens != NULL && tokens->count > 500);
-        fb_checkpoint_free(table);
-    }
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -583,7 +558,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_keys, setup, teardown),          cmocka_unit_test_setup_teardown(test_array_lengths, setup, teardown),
         cmocka_unit_test_setup_teardown(test_alignment, setup, teardown),     cmocka_unit_test_setup_teardown(test_infos, setup, teardown),
         cmocka_unit_test_setup_teardown(test_truncation, setup, teardown),    cmocka_unit_test_setup_teardown(test_vocabulary, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_split, setup, teardown),         cmocka_unit_test_setup_teardown(test_real_files, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_split, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,8 +10,8 @@ try:
     import numpy
     import make_blocks
 except ImportError as missing:
-    print(f"skipped: {missing}")
-    sys.exit(77)
+    print(f"skipped: no judges: {missing}")
+    sys.exit(1 if os.environ.get("CI") == "true" else 77)
 
 
 def run(tool, action, name, data, folder):

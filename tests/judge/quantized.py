@@ -90,7 +90,7 @@ def main():
     program, data = sys.argv[1:]
     vision = os.path.join(data, "vision")
     if not os.path.isdir(vision):
-        print(f"{vision} is missing: the vision models cannot be compared")
+        print(f"skipped: no shared data: {vision} is missing")
         sys.exit(1 if os.environ.get("CI") == "true" else 77)
     samples = different = 0
     with tempfile.TemporaryDirectory() as folder:

@@ -3,7 +3,7 @@
 python=${FEWBIT_PYTHON:-$1}
 shift
 if [ -z "$python" ]; then
-    echo "no judge: set FEWBIT_PYTHON to a Python with numpy, onnx and onnxruntime"
+    echo "skipped: no judges: set FEWBIT_PYTHON to the Python of tools/judge_env.sh"
     [ "${CI:-}" = true ] && exit 1
     exit 77
 fi

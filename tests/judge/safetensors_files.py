@@ -12,8 +12,8 @@ try:
     from safetensors import SafetensorError, safe_open
     from safetensors.numpy import save_file
 except ImportError as missing:
-    print(f"skipped: {missing}")
-    sys.exit(77)
+    print(f"skipped: no judges: {missing}")
+    sys.exit(1 if os.environ.get("CI") == "true" else 77)
 
 NAMES = {"F64": "f64", "F32": "f32", "F16": "f16", "I64": "s64", "I32": "s32", "I16": "s16", "I8": "s8", "U8": "u8", "BOOL": "bool", "U16": "u16"}
 
