@@ -2,6 +2,8 @@
 #include <string.h>
 
 #include "ops/index_check.h"
+#include "ops/lowering.h"
+#include "ops/packed_blocks.h"
 #include "ops/strided_copy.h"
 #include "ops/table.h"
 
@@ -99,6 +101,61 @@ static FbStatus run_gather(const FbCall *call, FbError *err)
     }
     return FB_OK;
 }
+
+/* ---- Gather of rows that are packed in blocks: only those asked for are decoded ---- */
+
+static bool gather_blocks_accepts(const FbPrepare *prepare)
+{
+    const GatherParams *p = prepare->params;
+    const FbConst *data = prepare->constants[0];
+    return prepare->fused_count == 0 && fb_packed_blocks_accepts(data, false) && data->shape.rank == 2 && (p->axis == 0 || p->axis == -2);
+}
+
+static FbStatus gather_blocks_prepare(const FbPrepare *prepare, void **state, FbError *err)
+{
+    const FbPackedBlocks *packed;
+    FB_TRY(fb_block_store_get(prepare->store, prepare->constants[0], false, &packed, err));
+    *state = (void *)(uintptr_t)packed;
+    return FB_OK;
+}
+
+static FbStatus gather_blocks_bind(FbBind *bind, FbError *err)
+{
+    (void)err;
+    bind->scratch_bytes = 0;
+    bind->bound = NULL;
+    return FB_OK;
+}
+
+static void gather_packed_rows(void *arg, size_t slot, size_t begin, size_t end)
+{
+    const FbCall *call = arg;
+    const FbPackedBlocks *packed = call->state;
+    (void)slot;
+    for (size_t i = begin; i < end; i++) {
+        const int64_t at = fb_index_at(call->inputs[1], (int64_t)i);
+        fb_packed_blocks_decode(packed, 0, (size_t)(at < 0 ? at + (int64_t)packed->rows : at), 0, packed->row_blocks,
+                                (float *)call->outputs[0]->data + i * packed->depth);
+    }
+}
+
+static FbStatus gather_blocks_run(const FbCall *call, FbError *err)
+{
+    const FbPackedBlocks *packed = call->state;
+    FB_TRY(fb_check_indices(call->inputs[1], (int64_t)packed->rows, err));
+    FbCall copy = *call;
+    fb_parallel(call->context, gather_packed_rows, &copy, (size_t)fb_tensor_elements(call->inputs[1]), grain_of(packed->depth * sizeof(float)));
+    return FB_OK;
+}
+
+static const char *gather_blocks_kernel(const void *state)
+{
+    (void)state;
+    return "rows";
+}
+
+static const FbLowering gather_blocks_lowering = {"gather_blocks", gather_blocks_accepts, gather_blocks_prepare, NULL, gather_blocks_bind,
+                                                  gather_blocks_run, NULL, gather_blocks_kernel};
 
 /* ---- GatherElements ---- */
 
@@ -317,7 +374,7 @@ static const char *const batch_attributes[] = {"batch_dims", NULL};
 static const FbOp rows[] = {
     {.name = "Gather", .domain = "", .summary = "slices picked by index along an axis", .since = 1, .newest = FB_OPSET_NEWEST, .min_inputs = 2,
      .max_inputs = 2, .min_outputs = 1, .max_outputs = 1, .params_bytes = sizeof(GatherParams), .flags = FB_OP_MOVES_DATA,
-     .attributes = axis_attributes, .decode = decode_axis, .infer = infer_gather, .run = run_gather},
+     .attributes = axis_attributes, .decode = decode_axis, .infer = infer_gather, .run = run_gather, .blocks = &gather_blocks_lowering},
     {.name = "GatherElements", .domain = "", .summary = "elements picked by index along an axis", .since = 11, .newest = FB_OPSET_NEWEST,
      .min_inputs = 2, .max_inputs = 2, .min_outputs = 1, .max_outputs = 1, .params_bytes = sizeof(GatherParams), .flags = FB_OP_MOVES_DATA,
      .attributes = axis_attributes, .decode = decode_axis, .infer = infer_gather_elements, .run = run_gather_elements},

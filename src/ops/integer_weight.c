@@ -5,7 +5,7 @@ enum { CHUNK = 4096 };
 
 bool fb_integer_weight_accepts(const FbConst *weight, int axis, int64_t depth)
 {
-    if (weight == NULL || weight->encoding == NULL || weight->dtype != FB_DTYPE_F32 || fb_shape_elements(&weight->shape) <= 0) {
+    if (weight == NULL || weight->encoding == NULL || weight->encoding->blocks != NULL || weight->dtype != FB_DTYPE_F32 || fb_shape_elements(&weight->shape) <= 0) {
         return false;
     }
     const FbEncoding *e = weight->encoding;

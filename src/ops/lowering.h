@@ -31,6 +31,9 @@ typedef struct FbPrepare {
     const FbCodeGrid *const *grids; /* per input: NULL: real */
     const FbCodeGrid *store_grid;   /* the output is stored as codes of this grid: that of fused[fused_count - 1], a ROUND that the store does;
                                        NULL: stored as reals. An operator that moves data stores its input's grid, ROUND or not */
+    /* Lowerings of constants in block types (FbOp.blocks) only. */
+    struct FbBlockStore *store;     /* the plan's packed constants */
+    bool integer_mode;              /* FB_MODE_INTEGER: activations may be rounded to 8 bits on the fly */
     bool dynamic_a;                 /* input 0 is real; the step quantizes it per run as DynamicQuantizeLinear does (u8, per tensor) */
 } FbPrepare;
 

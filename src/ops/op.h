@@ -82,6 +82,7 @@ typedef struct FbOp {
     bool (*moves)(const void *params); /* MOVES_DATA with these params only; NULL: always */
     const struct FbLowering *lowering; /* NULL: run is all there is */
     const struct FbLowering *integer;  /* on codes (FbPrepare.grids), for FB_MODE_INTEGER; NULL: the operator works in float */
+    const struct FbLowering *blocks;   /* with a constant in block form (FbEncoding.blocks): tried before the others, in every mode; NULL: none */
     const char *const *attributes;     /* names that any version in [since, newest] may carry, NULL-terminated; NULL: the operator has none */
 } FbOp;
 

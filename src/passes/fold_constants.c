@@ -23,8 +23,8 @@ static bool is_foldable(const FbGraph *graph, const FbNode *node, const FbKeep *
             continue;
         }
         const FbConst *constant = fb_graph_constant(graph, node->inputs[i]);
-        if (constant == NULL || constant->dtype == FB_DTYPE_STRING) {
-            return false;
+        if (constant == NULL || constant->dtype == FB_DTYPE_STRING || (constant->encoding != NULL && constant->encoding->blocks != NULL)) {
+            return false; /* weights in blocks are not decoded as a whole */
         }
     }
     for (uint32_t o = 0; o < node->output_count; o++) {

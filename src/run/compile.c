@@ -2,6 +2,7 @@
 #include "run/compile.h"
 
 #include "base/text.h"
+#include "ops/packed_blocks.h"
 
 static void release_planes(FbGraph *graph)
 {
@@ -43,6 +44,7 @@ void fb_plan_free(FbPlan *plan)
             fb_free(context, plan->values[v].constant.data);
         }
     }
+    fb_block_store_free(plan->store);
     fb_free(context, plan->steps);
     fb_free(context, plan->values);
     if (plan->owns_graph) {
@@ -193,8 +195,14 @@ FbStatus fb_compile_graph(FbContext *context, FbGraph *graph, FbCompile *parent,
     plan->arena = fb_arena_create(context);
     compile.plan = plan;
     compile.scratch = fb_arena_create(context);
-    FbStatus status = plan->arena == NULL || compile.scratch == NULL ? fb_error_memory(context, err, "a plan", 0)
-                                                                     : compile_into(&compile, options, err);
+    FbStatus status = plan->arena == NULL || compile.scratch == NULL ? fb_error_memory(context, err, "a plan", 0) : FB_OK;
+    if (status == FB_OK && parent == NULL) {
+        status = fb_block_store_create(context, &plan->store, err);
+    }
+    compile.store = parent == NULL ? plan->store : parent->store;
+    if (status == FB_OK) {
+        status = compile_into(&compile, options, err);
+    }
     fb_arena_free(compile.scratch);
     if (status != FB_OK) {
         fb_plan_free(plan);
@@ -245,5 +253,6 @@ FbStatus fb_plan_create(FbContext *context, const FbModel *model, const FbPlanOp
     }
     (*plan)->owns_graph = true;
     release_planes(graph);
+    fb_block_store_seal((*plan)->store);
     return FB_OK;
 }

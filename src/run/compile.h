@@ -59,6 +59,7 @@ typedef struct FbCompile {
     const FbCodeGrid **grids; /* integer mode, per value id: the grid its reals lie on; NULL */
     FbCodeTable *tables;         /* integer mode, per value id */
     bool integer;            /* FB_MODE_INTEGER */
+    struct FbBlockStore *store; /* the outermost plan's */
     FbUses uses;
     FbId *order;
     size_t order_count;

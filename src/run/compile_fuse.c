@@ -318,7 +318,7 @@ FbStatus fb_compile_prepare(FbCompile *compile, const FbChain *chain, FbPrepare 
     *prepare = (FbPrepare){.context = compile->context, .arena = compile->plan->arena, .node = node, .params = compile->nodes[node->id].params,
                            .input_count = count, .constants = constants, .inputs = types, .channels_last = chain->channels_last,
                            .fused_count = chain->fused_count, .grids = grids, .store_grid = chain->integer ? compile->grids[chain->out] : NULL,
-                           .dynamic_a = chain->dynamic != FB_NONE};
+                           .dynamic_a = chain->dynamic != FB_NONE, .store = compile->store, .integer_mode = compile->integer};
     if (chain->dynamic != FB_NONE) {
         grids[0] = NULL;
     }
@@ -483,10 +483,12 @@ FbStatus fb_compile_fuse(FbCompile *compile, FbError *err)
             continue;
         }
         FbChain *chain = NULL;
-        if (compile->integer) {
+        FB_TRY(make_chain(compile, node, state->op->blocks, false, &chain, err));
+        const bool blocks = chain != NULL;
+        if (compile->integer && !blocks) {
             FB_TRY(make_chain(compile, node, state->op->integer, true, &chain, err));
         }
-        if (chain == NULL || !touches_codes(compile, chain)) {
+        if (!blocks && (chain == NULL || !touches_codes(compile, chain))) {
             FB_TRY(make_chain(compile, node, state->op->lowering, false, &chain, err));
         }
         if (chain == NULL) {

@@ -209,7 +209,7 @@ static FbStatus chain_inputs(FbCompile *compile, const FbChain *chain, const FbP
         value = i == 0 && chain->dynamic != FB_NONE ? chain->dynamic : value;
         if (value == FB_NONE) {
             step->inputs[i] = FB_NONE;
-        } else if (i > 0 && prepare->constants[i] != NULL) {
+        } else if (prepare->constants[i] != NULL && (i > 0 || chain->lowering == op->blocks)) {
             FB_TRY(fb_compile_shell(compile, value, &step->inputs[i], err));
         } else {
             FB_TRY(chain_input(compile, chain, value, chain->channels_last && (i == 0 || all), &step->inputs[i], err));
@@ -284,7 +284,12 @@ static FbStatus emit_chain(FbCompile *compile, FbChain *chain, FbError *err)
     FbStep *step;
     FB_TRY(fb_compile_add_step(compile, &step, err));
     *step = made;
-    return made.lowering->prepare(&prepare, &step->state, err);
+    FB_TRY(made.lowering->prepare(&prepare, &step->state, err));
+    if (compile->integer && made.lowering == decoded->op->blocks) {
+        step->integer = strcmp(made.lowering->kernel(step->state), "product_f32") != 0;
+        step->reason = step->integer ? NULL : "its block type has no product with rounded activations";
+    }
+    return FB_OK;
 }
 
 /* The graph's outputs in their logical order. */

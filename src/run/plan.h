@@ -69,6 +69,7 @@ struct FbPlan {
     FbArena *arena;
     FbGraph *graph;           /* the edited clone; freed by the outermost plan. Its constants' bytes are released after compiling. */
     bool owns_graph;
+    struct FbBlockStore *store; /* of the outermost plan: constants in block types, packed; NULL in others */
     FbPlanValue *values;
     size_t value_count, value_capacity;
     FbStep *steps;

@@ -7,6 +7,16 @@ enum { ELEMENTS = 32, HALF = 16 };
 
 const int8_t fb_iq4_levels[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
 
+void fb_decode_f16(const uint8_t *from, float *to, size_t blocks)
+{
+    fb_decode_f32(FB_DTYPE_F16, from, 0, to, blocks);
+}
+
+void fb_decode_bf16(const uint8_t *from, float *to, size_t blocks)
+{
+    fb_decode_f32(FB_DTYPE_BF16, from, 0, to, blocks);
+}
+
 /* Element j is the low nibble of byte j, element j + 16 its high nibble. */
 void fb_decode_q4_0(const uint8_t *from, float *to, size_t blocks)
 {

@@ -9,6 +9,8 @@
     {{name, summary, FB_DTYPE_NONE, bits, 0, (1 << (bits)) - 1, 0, 0, NULL}, number, elements, bytes, run, scale, decode, encode}
 
 const FbBlockType fb_block_types[] = {
+    ROW("f16", "half-precision floats", 16, 1, 1, 2, 1, FB_DTYPE_NONE, fb_decode_f16, NULL),
+    ROW("bf16", "the upper half of single-precision floats", 16, 30, 1, 2, 1, FB_DTYPE_NONE, fb_decode_bf16, NULL),
     ROW("q4_0", "4 bits, scale per 32", 4, 2, 32, 18, 32, FB_DTYPE_F16, fb_decode_q4_0, fb_encode_q4_0),
     ROW("q4_1", "4 bits, scale and minimum per 32", 4, 3, 32, 20, 32, FB_DTYPE_F16, fb_decode_q4_1, fb_encode_q4_1),
     ROW("q5_0", "5 bits, scale per 32", 5, 6, 32, 22, 32, FB_DTYPE_F16, fb_decode_q5_0, fb_encode_q5_0),
@@ -51,7 +53,7 @@ const FbBlockType *fb_block_type_find(const char *name)
 const FbBlockType *fb_block_type_of_number(uint32_t number)
 {
     for (size_t i = 0; i < fb_block_type_count; i++) {
-        if ((uint32_t)fb_block_types[i].number == number) {
+        if ((uint32_t)fb_block_types[i].number == number && fb_block_types[i].elements > 1) {
             return &fb_block_types[i];
         }
     }

@@ -1,5 +1,5 @@
 /* Block types: small groups of elements stored together with their scales, as GGUF files have them. One row per type; decoding and encoding
- * go by whole blocks.
+ * go by whole blocks. Half-precision floats are here as blocks of one element, so that a graph's weights may lie in them.
  *
  * Source: the GGUF and ggml documents; the layouts are those of ggml's numbered tensor types. All numbers are little-endian. */
 #ifndef FB_TENSOR_BLOCK_TYPE_H
@@ -32,6 +32,8 @@ FbEncoding fb_block_encoding(const FbBlockType *type, int rank);
 FbStatus fb_block_encode(const FbBlockType *type, const float *from, uint64_t first, uint8_t *to, size_t blocks, uint64_t *zeroed, FbError *err);
 
 /* Rows of the table, by file. */
+void fb_decode_f16(const uint8_t *from, float *to, size_t blocks);
+void fb_decode_bf16(const uint8_t *from, float *to, size_t blocks);
 void fb_decode_q4_0(const uint8_t *from, float *to, size_t blocks);
 void fb_decode_q4_1(const uint8_t *from, float *to, size_t blocks);
 void fb_decode_q5_0(const uint8_t *from, float *to, size_t blocks);

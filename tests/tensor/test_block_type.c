@@ -152,7 +152,21 @@ static void test_edges(void **state)
     assert_int_equal(fb_block_encode(fb_block_type_find("iq4_nl"), y, 0, bytes, 1, NULL, &err), FB_ERR_UNSUPPORTED);
     assert_null(fb_block_type_find("q9_9"));
     assert_null(fb_block_type_of_number(0));
+    assert_null(fb_block_type_of_number(1));
+    assert_null(fb_block_type_of_number(30));
     assert_ptr_equal(fb_block_type_of_number(12), fb_block_type_find("q4_K"));
+}
+
+/* Halves are blocks of one element. */
+static void test_halves(void **state)
+{
+    (void)state;
+    const uint8_t bytes[] = {0x00, 0x3c, 0x01, 0x80, 0x00, 0xfc};
+    float x[3];
+    fb_block_type_find("f16")->decode(bytes, x, 3);
+    assert_true(x[0] == 1.0f && x[1] == -0x1p-24f && isinf(x[2]) && x[2] < 0);
+    fb_block_type_find("bf16")->decode(bytes, x, 3);
+    assert_true(x[0] == 0x1p-7f && x[1] == -0x1p-133f && x[2] == -0x1p121f);
 }
 
 /* What the table says of itself. */
@@ -163,13 +177,13 @@ static void test_table(void **state)
         const FbBlockType *type = &fb_block_types[i];
         assert_true(type->elements <= FB_BLOCK_ELEMENTS_MAX && type->bytes <= FB_BLOCK_BYTES_MAX && type->elements % type->run == 0);
         assert_ptr_equal(fb_block_type_find(type->code.name), type);
-        assert_ptr_equal(fb_block_type_of_number((uint32_t)type->number), type);
+        assert_ptr_equal(fb_block_type_of_number((uint32_t)type->number), type->elements > 1 ? type : NULL);
     }
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_golden), cmocka_unit_test(test_round_trips), cmocka_unit_test(test_edges),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_golden), cmocka_unit_test(test_round_trips), cmocka_unit_test(test_edges), cmocka_unit_test(test_halves),
                                        cmocka_unit_test(test_table)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,146 @@
+/* Weights in block types: looked up and multiplied from one packed copy, against decoding the whole constant. */
+#include <math.h>
+
+#include "base/random.h"
+#include "ops/packed_blocks.h"
+#include "run/session_fixture.h"
+
+/* Random blocks of a type whose scales are small finite halves. */
+static void fill_blocks(const FbBlockType *type, uint8_t *bytes, size_t blocks, uint64_t seed)
+{
+    for (size_t i = 0; i < blocks * (size_t)type->bytes; i++) {
+        bytes[i] = (uint8_t)fb_random_below(seed, 1, i, 256);
+    }
+    float values[FB_BLOCK_ELEMENTS_MAX];
+    for (size_t b = 0; b < blocks; b++) { /* until every element is a number of moderate size */
+        uint8_t *block = bytes + b * (size_t)type->bytes;
+        for (uint64_t attempt = 0;; attempt++) {
+            bool fine = true;
+            type->decode(block, values, 1);
+            for (int i = 0; i < type->elements; i++) {
+                fine = fine && isfinite(values[i]) && fabsf(values[i]) < 1e6f;
+            }
+            if (fine) {
+                break;
+            }
+            for (int i = 0; i < type->bytes; i++) {
+                block[i] = (uint8_t)fb_random_below(seed + 7, b + (attempt << 32), (uint64_t)i, 256);
+            }
+        }
+    }
+}
+
+/* A constant of [rows, depth] in blocks of the named type. */
+static void build_blocks(FbGraph *graph, const char *name, const char *type_name, int rank, const int64_t *dims, uint64_t seed)
+{
+    const FbBlockType *type = fb_block_type_find(type_name);
+    FbConst *constant = fb_graph_new_const(graph);
+    FbEncoding *encoding = fb_arena_alloc(graph->arena, sizeof *encoding);
+    *encoding = fb_block_encoding(type, rank);
+    constant->dtype = FB_DTYPE_F32;
+    constant->shape = fb_shape_make(rank, dims);
+    constant->encoding = encoding;
+    const size_t blocks = (size_t)fb_shape_elements(&constant->shape) / (size_t)type->elements, bytes = blocks * (size_t)type->bytes;
+    FbBuffer *buffer = fb_buffer_create(graph->context, bytes);
+    assert_non_null(buffer);
+    fill_blocks(type, fb_buffer_data(buffer), blocks, seed);
+    constant->planes[FB_PLANE_CODES] = (FbPlane){.bytes = bytes, .buffer = buffer};
+    FbId value;
+    assert_int_equal(fb_graph_add_value(graph, name, &value, NULL), FB_OK);
+    assert_int_equal(fb_graph_set_initializer(graph, value, constant, NULL), FB_OK);
+}
+
+static FbPlan *make_plan(const Fixture *f, FbMode mode, bool plain)
+{
+    FbPlan *plan = NULL;
+    FbError err = {FB_OK, ""};
+    const FbPlanOptions options = {.mode = mode, .plain = plain};
+    if (fb_plan_create(f->context, f->model, &options, &plan, &err) != FB_OK) {
+        fail_msg("%s", err.message);
+    }
+    return plan;
+}
+
+/* Output 0 of a run, copied. */
+static float *run_plan(const Fixture *f, const FbPlan *plan, const FbTensor *const *inputs, size_t *count)
+{
+    FbInstance *instance = NULL;
+    FbError err = {FB_OK, ""};
+    FbTensor outputs[4];
+    assert_int_equal(fb_instance_create(plan, &instance, &err), FB_OK);
+    if (fb_instance_run(instance, inputs, outputs, &err) != FB_OK) {
+        fail_msg("%s", err.message);
+    }
+    float *copy = fb_alloc(f->context, outputs[0].bytes);
+    assert_non_null(copy);
+    memcpy(copy, outputs[0].data, outputs[0].bytes);
+    *count = outputs[0].bytes / sizeof *copy;
+    fb_instance_free(instance);
+    return copy;
+}
+
+/* Same bits with and without everything the compiler does. */
+static void check_same_as_plain(const Fixture *f, FbMode mode, const FbTensor *const *inputs)
+{
+    FbPlan *plain = make_plan(f, FB_MODE_FLOAT, true), *plan = make_plan(f, mode, false);
+    size_t count, same_count;
+    float *want = run_plan(f, plain, inputs, &same_count), *got = run_plan(f, plan, inputs, &count);
+    assert_int_equal(count, same_count);
+    for (size_t i = 0; i < count; i++) {
+        if (memcmp(&want[i], &got[i], sizeof *want) != 0) {
+            fail_msg("element %zu is %.9g, expected %.9g", i, (double)got[i], (double)want[i]);
+        }
+    }
+    fb_free(f->context, want);
+    fb_free(f->context, got);
+    fb_plan_free(plain);
+    fb_plan_free(plan);
+}
+
+/* Every readable type, whose number of rows is no multiple of eight. */
+static void rows_of_every_type(void **state)
+{
+    (void)state;
+    static const int64_t wanted[] = {0, 12, -1, 5, 5, -13};
+    for (size_t t = 0; t < fb_block_type_count; t++) {
+        const FbBlockType *type = &fb_block_types[t];
+        if (type->decode == NULL) {
+            continue;
+        }
+        Fixture f;
+        begin(&f);
+        const int64_t depth = 3 * (int64_t)type->elements;
+        build_input(f.graph, "ids", FB_DTYPE_S64, 1, DIMS(6));
+        build_blocks(f.graph, "w", type->code.name, 2, DIMS(13, depth), t + 1);
+        build_node(f.graph, "Gather", 13, "w,ids", "y");
+        build_output(f.graph, "y");
+        int64_t ids[6];
+        memcpy(ids, wanted, sizeof ids);
+        const FbTensor given = ints(ids, 6), *inputs[] = {&given};
+        check_same_as_plain(&f, FB_MODE_FLOAT, inputs);
+        check_same_as_plain(&f, FB_MODE_INTEGER, inputs);
+        end(&f);
+    }
+}
+
+static void index_out_of_range(void **state)
+{
+    (void)state;
+    Fixture f;
+    begin(&f);
+    build_input(f.graph, "ids", FB_DTYPE_S64, 1, DIMS(2));
+    build_blocks(f.graph, "w", "q4_0", 2, DIMS(9, 64), 1);
+    build_node(f.graph, "Gather", 13, "w,ids", "y");
+    build_output(f.graph, "y");
+    create(&f);
+    FbError err;
+    FbTensor x = ints((int64_t[]){0, 9}, 2), y;
+    assert_int_equal(fb_session_run(f.session, &x, 1, &y, 1, &err), FB_ERR_FORMAT);
+    end(&f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(rows_of_every_type), cmocka_unit_test(index_out_of_range)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
