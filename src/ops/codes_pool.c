@@ -6,7 +6,7 @@
 #include "ops/codes_store.h"
 #include "ops/pool.h"
 
-enum { AXES = 3, PIXEL_BLOCK = 16, CHANNEL_BLOCK = 256 };
+enum { PIXEL_BLOCK = 16, CHANNEL_BLOCK = 256 };
 
 typedef struct CodesPoolState {
     const FbCodesKernel *kernel;
@@ -15,8 +15,8 @@ typedef struct CodesPoolState {
     bool codes;
 } CodesPoolState;
 
-typedef struct CodesPoolBound { /* the window on three axes; global: unused but for in */
-    int64_t in[AXES], out[AXES], kernel[AXES], stride[AXES], dilation[AXES], begin[AXES], end[AXES];
+typedef struct CodesPoolBound {
+    FbWindow window; /* three axes; global: unused */
     size_t pixels, taps, channels; /* of the output */
     bool count_include_pad;
 } CodesPoolBound;
@@ -30,7 +30,8 @@ typedef struct CodesPoolRun {
     int32_t *divisors;        /* [threads][PIXEL_BLOCK] */
 } CodesPoolRun;
 
-static bool same_grid(const FbCodeGrid *a, const FbCodeGrid *b)
+/* Every code of `b` is one of `a`, and means the same. */
+static bool covers(const FbCodeGrid *a, const FbCodeGrid *b)
 {
     return a->scale == b->scale && a->zero == b->zero && a->low <= b->low && a->high >= b->high;
 }
@@ -39,11 +40,11 @@ static bool pool_accepts(const FbPrepare *prepare)
 {
     const int rank = prepare->inputs[0].shape.rank;
     if (!prepare->channels_last || prepare->grids[0] == NULL || prepare->constants[0] || prepare->inputs[0].dtype != FB_DTYPE_F32 || rank < 3 ||
-        rank > 2 + AXES || !fb_codes_store_is_plain(prepare)) {
+        rank > 2 + FB_WINDOW_AXES || !fb_codes_store_is_plain(prepare)) {
         return false;
     }
     const bool max = strcmp(prepare->node->op_type, "MaxPool") == 0; /* of codes: only as codes of their own grid */
-    return !max || (prepare->store_grid != NULL && same_grid(prepare->store_grid, prepare->grids[0]));
+    return !max || (prepare->store_grid != NULL && covers(prepare->store_grid, prepare->grids[0]));
 }
 
 static FbStatus pool_prepare(const FbPrepare *prepare, void **state, FbError *err)
@@ -62,22 +63,6 @@ static FbStatus pool_prepare(const FbPrepare *prepare, void **state, FbError *er
     return FB_OK;
 }
 
-/* The spatial axes at the end of three, ones in front of them. */
-static void spread(CodesPoolBound *b, const FbWindow *w)
-{
-    for (int i = 0; i < AXES; i++) {
-        const int from = i - (AXES - w->spatial);
-        const bool has = from >= 0;
-        b->in[i] = has ? w->in[from] : 1;
-        b->out[i] = has ? w->out[from] : 1;
-        b->kernel[i] = has ? w->kernel[from] : 1;
-        b->stride[i] = has ? w->stride[from] : 1;
-        b->dilation[i] = has ? w->dilation[from] : 1;
-        b->begin[i] = has ? w->begin[from] : 0;
-        b->end[i] = has ? w->end[from] : 0;
-    }
-}
-
 static FbStatus pool_bind(FbBind *bind, FbError *err)
 {
     const CodesPoolState *s = bind->state;
@@ -94,50 +79,15 @@ static FbStatus pool_bind(FbBind *bind, FbError *err)
         b->pixels = (size_t)x->dims[0];
         bind->scratch_bytes = threads * b->taps * sizeof(const uint8_t *);
     } else {
-        FbWindow window;
-        FB_TRY(fb_window_resolve(&p->window, x->rank - 2, x->dims + 1, NULL, &window, err));
-        spread(b, &window);
+        FB_TRY(fb_window_resolve(&p->window, x->rank - 2, x->dims + 1, NULL, &b->window, err));
+        fb_window_widen(&b->window, FB_WINDOW_AXES);
         b->count_include_pad = p->count_include_pad;
-        b->taps = (size_t)fb_window_product(b->kernel, AXES);
-        b->pixels = (size_t)(x->dims[0] * fb_window_product(b->out, AXES));
+        b->taps = (size_t)fb_window_product(b->window.kernel, FB_WINDOW_AXES);
+        b->pixels = (size_t)(x->dims[0] * fb_window_product(b->window.out, FB_WINDOW_AXES));
         bind->scratch_bytes = threads * PIXEL_BLOCK * (b->taps * sizeof(const uint8_t *) + sizeof(int32_t));
     }
     bind->bound = b;
     return FB_OK;
-}
-
-/* How many taps an average of output position `out` counts along an axis: those in the input, or in the padded input. */
-static int32_t counted(const CodesPoolBound *b, int axis, int64_t out)
-{
-    const int64_t start = out * b->stride[axis] - b->begin[axis];
-    const int64_t low = b->count_include_pad ? -b->begin[axis] : 0, high = b->in[axis] + (b->count_include_pad ? b->end[axis] : 0);
-    int32_t count = 0;
-    for (int64_t k = 0; k < b->kernel[axis]; k++) {
-        const int64_t at = start + k * b->dilation[axis];
-        count += at >= low && at < high;
-    }
-    return count;
-}
-
-/* What one output pixel sees, and how much of it counts. */
-static int32_t point(const CodesPoolRun *r, int64_t pixel, const uint8_t **to)
-{
-    const CodesPoolBound *b = r->bound;
-    const int64_t column = pixel % b->out[2], row = pixel / b->out[2] % b->out[1], plane = pixel / (b->out[2] * b->out[1]) % b->out[0];
-    const int64_t image = pixel / (b->out[2] * b->out[1] * b->out[0]);
-    for (int64_t kd = 0; kd < b->kernel[0]; kd++) {
-        const int64_t d = plane * b->stride[0] - b->begin[0] + kd * b->dilation[0];
-        for (int64_t kh = 0; kh < b->kernel[1]; kh++) {
-            const int64_t h = row * b->stride[1] - b->begin[1] + kh * b->dilation[1];
-            const bool inside = d >= 0 && d < b->in[0] && h >= 0 && h < b->in[1];
-            for (int64_t kw = 0; kw < b->kernel[2]; kw++) {
-                const int64_t c = column * b->stride[2] - b->begin[2] + kw * b->dilation[2];
-                const size_t at = (size_t)(((image * b->in[0] + d) * b->in[1] + h) * b->in[2] + c);
-                *to++ = inside && c >= 0 && c < b->in[2] ? r->x + at * b->channels : NULL;
-            }
-        }
-    }
-    return r->state->max ? 1 : counted(b, 0, plane) * counted(b, 1, row) * counted(b, 2, column);
 }
 
 static void pool_units(void *arg, size_t slot, size_t begin, size_t end)
@@ -149,8 +99,9 @@ static void pool_units(void *arg, size_t slot, size_t begin, size_t end)
     int32_t *divisors = r->divisors + slot * PIXEL_BLOCK;
     for (size_t unit = begin; unit < end; unit++) {
         const size_t first = unit * PIXEL_BLOCK, count = b->pixels - first < PIXEL_BLOCK ? b->pixels - first : PIXEL_BLOCK;
-        for (size_t i = 0; i < count; i++) {
-            divisors[i] = point(r, (int64_t)(first + i), pointers + i * b->taps);
+        fb_window_points(&b->window, r->x, b->channels, NULL, first, count, b->taps, 1, pointers);
+        for (size_t i = 0; !s->max && i < count; i++) {
+            divisors[i] = (int32_t)fb_pool_divisor(&b->window, b->count_include_pad, (int64_t)(first + i));
         }
         const FbCodesPool pool = {.pixels = count, .channels = b->channels, .taps = b->taps, .x = pointers, .divisor = divisors, .from = s->from,
                                   .codes = s->codes, .to = s->to, .y = (char *)r->y + first * b->channels * (s->codes ? 1 : sizeof(float))};

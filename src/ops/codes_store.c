@@ -3,13 +3,11 @@
 
 #include <math.h>
 
-static bool has_operand(const FbFusedOp *op) { return op->kind == FB_EPILOGUE_ADD || op->kind == FB_EPILOGUE_MUL; }
-
 bool fb_codes_store_accepts(const FbPrepare *prepare)
 {
     for (int i = 0; i < prepare->fused_count; i++) {
         const FbFusedOp *op = &prepare->fused[i];
-        if (has_operand(op) || (op->kind == FB_EPILOGUE_ROUND && i + 1 < prepare->fused_count)) {
+        if (fb_fused_has_operand(op) || (op->kind == FB_EPILOGUE_ROUND && i + 1 < prepare->fused_count)) {
             return false;
         }
     }
@@ -22,11 +20,27 @@ bool fb_codes_store_is_plain(const FbPrepare *prepare)
            (prepare->fused_count == 1 && prepare->fused[0].kind == FB_EPILOGUE_ROUND && prepare->store_grid != NULL);
 }
 
-/* Division and rounding are monotone: a clamp right before the store is one of codes. */
 static int32_t bound_of(float bound, const FbCodeGrid *grid)
 {
     const float code = rintf(bound / grid->scale) + (float)grid->zero;
     return code > (float)grid->low ? code < (float)grid->high ? (int32_t)code : grid->high : grid->low;
+}
+
+int fb_codes_fold_clamps(const FbFusedOp *ops, int count, FbCodeGrid *grid)
+{
+    for (; count > 0 && ops[count - 1].kind == FB_EPILOGUE_CLAMP; count--) {
+        const int32_t low = bound_of(ops[count - 1].a, grid), high = bound_of(ops[count - 1].b, grid);
+        grid->low = low;
+        grid->high = high;
+    }
+    return count;
+}
+
+bool fb_codes_grid_of_round(const FbFusedOp *op, FbCodeGrid *grid)
+{
+    const int32_t up = op->low < 0 ? -op->low : 0;
+    *grid = (FbCodeGrid){.scale = op->a, .zero = (int32_t)op->b + up, .low = op->low + up, .high = op->high + up};
+    return op->kind == FB_EPILOGUE_ROUND && grid->low >= 0 && grid->high <= 255 && grid->zero >= 0 && grid->zero <= 255;
 }
 
 void fb_codes_store_prepare(const FbPrepare *prepare, FbIntegerEpilogue *after)
@@ -38,13 +52,7 @@ void fb_codes_store_prepare(const FbPrepare *prepare, FbIntegerEpilogue *after)
         after->grid = *prepare->store_grid;
         count--; /* the store is this ROUND */
     }
-    while (after->codes && count > 0 && ops[count - 1].kind == FB_EPILOGUE_CLAMP) {
-        count--;
-        const int32_t low = bound_of(ops[count].a, &after->grid), high = bound_of(ops[count].b, &after->grid);
-        after->grid.low = low;
-        after->grid.high = high;
-    }
-    after->real.count = count;
+    after->real.count = count = after->codes ? fb_codes_fold_clamps(ops, count, &after->grid) : count;
     for (int i = 0; i < count; i++) {
         after->real.ops[i] = (FbEpilogueOp){.kind = ops[i].kind, .a = ops[i].a, .b = ops[i].b, .low = ops[i].low, .high = ops[i].high};
     }

@@ -6,7 +6,7 @@
 #include "ops/dynamic_codes.h"
 #include "ops/integer_store.h"
 
-enum { FEW_CHANNELS = 16, AXES = 3 };
+enum { FEW_CHANNELS = 16 };
 
 typedef struct ConvState {
     const FbProductU8S8Kernel *product;
@@ -26,9 +26,9 @@ typedef struct ConvState {
 
 typedef struct ConvBound {
     FbWindow window;         /* three axes */
-    bool pointwise, padded;  /* rows of x as they are; x is copied with its padding first */
+    FbWindowRuns runs;       /* few channels */
+    bool pointwise;          /* rows of x as they are */
     size_t rows;
-    int64_t padded_in[AXES];
     FbTilingU8S8 tiling;
     size_t pixel_block;      /* depthwise */
     size_t pointers;         /* per slot */
@@ -39,22 +39,17 @@ typedef struct ConvRun {
     const ConvState *state;
     const ConvBound *bound;
     const uint8_t *x;      /* or its padded copy */
-    const uint8_t *source; /* what the padded copy is made of */
-    uint8_t *copy;
     const uint8_t *zero;
-    int zero_code;
     void *y;
     size_t y_bytes;        /* of an element */
     FbIntegerEpilogue epilogue;
     const uint8_t **pointers;
 } ConvRun;
 
-static size_t up_to_line(size_t bytes) { return (bytes + 63) / 64 * 64; }
-
 static bool conv_accepts(const FbPrepare *prepare)
 {
     const FbConst *weight = prepare->constants[1];
-    if (!prepare->channels_last || !weight || weight->shape.rank < 3 || weight->shape.rank > 2 + AXES) {
+    if (!prepare->channels_last || !weight || weight->shape.rank < 3 || weight->shape.rank > 2 + FB_WINDOW_AXES) {
         return false;
     }
     const FbShape *shape = &weight->shape;
@@ -138,18 +133,6 @@ static FbStatus conv_prepare(const FbPrepare *prepare, void **state, FbError *er
     return status;
 }
 
-static void bind_padded(ConvBound *b, const ConvState *s, size_t images)
-{
-    b->padded = false;
-    for (int i = 0; i < AXES; i++) {
-        b->padded_in[i] = b->window.in[i] + b->window.begin[i] + b->window.end[i];
-        b->padded = b->padded || b->padded_in[i] != b->window.in[i];
-    }
-    if (b->padded) {
-        b->copy_bytes = up_to_line(images * (size_t)fb_window_product(b->padded_in, AXES) * s->in_channels + FB_U8S8_STEP);
-    }
-}
-
 static FbStatus conv_bind(FbBind *bind, FbError *err)
 {
     const FbConvParams *p = bind->params;
@@ -160,15 +143,16 @@ static FbStatus conv_bind(FbBind *bind, FbError *err)
         return fb_error_memory(bind->context, err, "convolution", sizeof *b);
     }
     FB_TRY(fb_window_resolve(&p->window, x->rank - 2, x->dims + 1, w->dims + 2, &b->window, err));
-    fb_window_widen(&b->window, AXES);
-    b->rows = (size_t)(x->dims[0] * fb_window_product(b->window.out, AXES));
+    fb_window_widen(&b->window, FB_WINDOW_AXES);
+    b->rows = (size_t)(x->dims[0] * fb_window_product(b->window.out, FB_WINDOW_AXES));
     b->pointwise = !s->few_channels && s->summands == 1 && fb_window_is_pointwise(&b->window);
     if (s->few_channels) {
-        bind_padded(b, s, (size_t)x->dims[0]);
+        fb_window_runs(&b->window, &b->runs);
+        b->copy_bytes = b->runs.copies ? fb_up_to_line((size_t)x->dims[0] * b->runs.pixels * s->in_channels + FB_U8S8_STEP) : 0;
     }
     if (s->dynamic) {
         b->dynamic_bytes = fb_dynamic_codes_bytes((size_t)fb_tensor_elements(x), s->store.columns);
-        b->zero_bytes = up_to_line(s->zero_bytes);
+        b->zero_bytes = fb_up_to_line(s->zero_bytes);
     }
     if (s->depthwise) {
         const size_t fit = ((size_t)1 << 18) / (s->group * s->taps) / 4 * 4; /* multiply-adds of a unit */
@@ -184,18 +168,6 @@ static FbStatus conv_bind(FbBind *bind, FbError *err)
     return FB_OK;
 }
 
-/* Pointers into the padded copy: one run per kernel row. */
-static void point_runs(const ConvRun *r, size_t first, size_t count, size_t stride, const uint8_t **to)
-{
-    FbWindow w = r->bound->window; /* of the copy: no padding, and the taps of a row are one */
-    for (int i = 0; i < AXES; i++) {
-        w.in[i] = r->bound->padded_in[i];
-        w.begin[i] = 0;
-    }
-    w.kernel[AXES - 1] = 1;
-    fb_window_points(&w, r->x, r->state->in_channels, NULL, first, count, 1, stride, to);
-}
-
 static void point(const void *arg, size_t first, size_t count, size_t stride, const uint8_t **a)
 {
     const ConvRun *r = arg;
@@ -208,7 +180,7 @@ static void point(const void *arg, size_t first, size_t count, size_t stride, co
         return;
     }
     if (s->few_channels) {
-        point_runs(r, first, count, stride, a);
+        fb_window_points(&r->bound->runs.window, r->x, s->in_channels, NULL, first, count, 1, stride, a);
     } else {
         fb_window_points(&r->bound->window, r->x, s->group * s->in_channels, r->zero, first, count, 1, stride, a);
     }
@@ -253,29 +225,6 @@ static void depthwise_units(void *arg, size_t slot, size_t begin, size_t end)
     }
 }
 
-/* Unit: one row of the padded copy. */
-static void pad_rows(void *arg, size_t slot, size_t begin, size_t end)
-{
-    const ConvRun *r = arg;
-    const FbWindow *w = &r->bound->window;
-    const int64_t *in = r->bound->padded_in;
-    const size_t channels = r->state->in_channels, width = (size_t)in[2] * channels;
-    (void)slot;
-    for (size_t unit = begin; unit < end; unit++) {
-        const int64_t h = (int64_t)unit % in[1] - w->begin[1], d = (int64_t)unit / in[1] % in[0] - w->begin[0];
-        const int64_t image = (int64_t)unit / (in[1] * in[0]);
-        uint8_t *to = r->copy + unit * width;
-        if (h < 0 || h >= w->in[1] || d < 0 || d >= w->in[0]) {
-            memset(to, r->zero_code, width);
-            continue;
-        }
-        const size_t before = (size_t)w->begin[2] * channels, middle = (size_t)w->in[2] * channels;
-        memset(to, r->zero_code, before);
-        memcpy(to + before, r->source + (size_t)((image * w->in[0] + d) * w->in[1] + h) * middle, middle);
-        memset(to + before + middle, r->zero_code, width - before - middle);
-    }
-}
-
 /* The codes, their padding, offsets and scales of this run, in the scratch where they are not constant. */
 static void begin_run(const FbCall *call, ConvRun *r)
 {
@@ -291,12 +240,11 @@ static void begin_run(const FbCall *call, ConvRun *r)
         memset(zero, dynamic.zero, s->zero_bytes);
         r->zero = zero;
     }
-    r->x = r->source = dynamic.codes;
-    r->zero_code = dynamic.zero;
-    if (b->padded) {
-        r->copy = (uint8_t *)scratch + b->dynamic_bytes;
-        fb_parallel(call->context, pad_rows, r, (size_t)(x->dims[0] * b->padded_in[0] * b->padded_in[1]), 64);
-        r->x = r->copy;
+    r->x = dynamic.codes;
+    if (b->runs.copies) {
+        uint8_t *copy = (uint8_t *)scratch + b->dynamic_bytes;
+        fb_window_pad(call->context, &b->window, &b->runs, r->x, (size_t)x->dims[0], s->in_channels, dynamic.zero, copy);
+        r->x = copy;
     }
     r->pointers = (const uint8_t **)(void *)(scratch + b->dynamic_bytes + b->copy_bytes + b->zero_bytes);
     fb_integer_store_epilogue(&s->store, call, dynamic.offset, dynamic.scales, &r->epilogue);

@@ -5,7 +5,7 @@
 #include "ops/conv.h"
 #include "ops/fused.h"
 
-enum { FEW_CHANNELS = 16, AXES = 3 };
+enum { FEW_CHANNELS = 16 };
 
 typedef struct ConvState {
     const FbProductF32Kernel *product;
@@ -20,10 +20,10 @@ typedef struct ConvState {
 
 typedef struct ConvBound {
     FbWindow window;         /* three axes */
-    bool pointwise, padded;  /* rows of x as they are; x is copied with its padding first */
+    FbWindowRuns runs;       /* few channels */
+    bool pointwise;          /* rows of x as they are */
     size_t rows, depth, taps;/* of the product: with few channels a kernel row is one tap */
-    int64_t padded_in[AXES];
-    size_t padded_image;     /* floats */
+    size_t copy_bytes;       /* of the padded copy */
     FbProductTiling tiling;
     size_t pixel_block;      /* depthwise */
     size_t pointers;         /* per slot */
@@ -33,8 +33,6 @@ typedef struct ConvRun {
     const ConvState *state;
     const ConvBound *bound;
     const float *x;      /* or its padded copy */
-    const float *source; /* what the padded copy is made of */
-    float *copy;
     float *y;
     FbEpilogue epilogue;
     const float **pointers;
@@ -44,7 +42,7 @@ static bool conv_accepts(const FbPrepare *prepare)
 {
     const FbConst *weight = prepare->constants[1];
     return prepare->channels_last && weight && weight->dtype == FB_DTYPE_F32 && prepare->inputs[0].dtype == FB_DTYPE_F32 &&
-           weight->shape.rank >= 3 && weight->shape.rank <= 2 + AXES && fb_shape_elements(&weight->shape) > 0 && fb_fused_accepts(prepare);
+           weight->shape.rank >= 3 && weight->shape.rank <= 2 + FB_WINDOW_AXES && fb_shape_elements(&weight->shape) > 0 && fb_fused_accepts(prepare);
 }
 
 /* OIHW to the packed panels of one group: depth runs over taps, then channels. */
@@ -114,18 +112,6 @@ static FbStatus conv_prepare(const FbPrepare *prepare, void **state, FbError *er
     return FB_OK;
 }
 
-static void bind_padded(ConvBound *b, const ConvState *s)
-{
-    b->padded = false;
-    for (int i = 0; i < AXES; i++) {
-        b->padded_in[i] = b->window.in[i] + b->window.begin[i] + b->window.end[i];
-        b->padded = b->padded || b->padded_in[i] != b->window.in[i];
-    }
-    b->padded_image = (size_t)fb_window_product(b->padded_in, AXES) * s->in_channels;
-    b->depth = (size_t)b->window.kernel[AXES - 1] * s->in_channels;
-    b->taps = s->taps / (size_t)b->window.kernel[AXES - 1];
-}
-
 static FbStatus conv_bind(FbBind *bind, FbError *err)
 {
     const FbConvParams *p = bind->params;
@@ -136,15 +122,18 @@ static FbStatus conv_bind(FbBind *bind, FbError *err)
         return fb_error_memory(bind->context, err, "convolution", sizeof *b);
     }
     FB_TRY(fb_window_resolve(&p->window, x->rank - 2, x->dims + 1, w->dims + 2, &b->window, err));
-    fb_window_widen(&b->window, AXES);
-    b->rows = (size_t)(x->dims[0] * fb_window_product(b->window.out, AXES));
+    fb_window_widen(&b->window, FB_WINDOW_AXES);
+    b->rows = (size_t)(x->dims[0] * fb_window_product(b->window.out, FB_WINDOW_AXES));
     b->depth = s->in_channels;
     b->taps = s->taps;
     b->pointwise = !s->few_channels && fb_window_is_pointwise(&b->window);
     if (s->few_channels) {
-        bind_padded(b, s);
+        const size_t row_taps = (size_t)b->window.kernel[FB_WINDOW_AXES - 1];
+        fb_window_runs(&b->window, &b->runs);
+        b->depth = row_taps * s->in_channels;
+        b->taps = s->taps / row_taps;
+        b->copy_bytes = b->runs.copies ? fb_up_to_line((size_t)x->dims[0] * b->runs.pixels * s->in_channels * sizeof(float)) : 0;
     }
-    size_t copy = b->padded ? (size_t)x->dims[0] * b->padded_image * sizeof(float) : 0;
     if (s->depthwise) {
         const size_t fit = ((size_t)1 << 17) / (s->group * s->taps) / 4 * 4; /* multiply-adds of a unit */
         b->pixel_block = fit < 8 ? 8 : fit > 512 ? 512 : fit;
@@ -153,55 +142,9 @@ static FbStatus conv_bind(FbBind *bind, FbError *err)
         b->tiling = fb_product_tiling(s->product, b->rows, s->out_channels, s->taps * s->in_channels);
         b->pointers = fb_product_pointer_count(s->product, b->tiling.row_block, b->taps);
     }
-    copy = (copy + 63) / 64 * 64;
-    bind->scratch_bytes = copy + (size_t)fb_context_threads(bind->context) * b->pointers * sizeof(const float *);
+    bind->scratch_bytes = b->copy_bytes + (size_t)fb_context_threads(bind->context) * b->pointers * sizeof(const float *);
     bind->bound = b;
     return FB_OK;
-}
-
-/* Pointers of the output pixels [first, first + count) to what each tap sees; to[pixel * pixel_stride + tap * tap_stride]. */
-static void point_taps(const ConvRun *r, size_t first, size_t count, size_t pixel_stride, size_t tap_stride, const float **to)
-{
-    const FbWindow *w = &r->bound->window;
-    const int64_t channels = (int64_t)(r->state->group * r->state->in_channels);
-    const int64_t *in = w->in, *out = w->out;
-    int64_t pixel = (int64_t)first;
-    for (size_t i = 0; i < count; i++, pixel++) {
-        const int64_t column = pixel % out[2], row = pixel / out[2] % out[1], plane = pixel / (out[2] * out[1]) % out[0];
-        const int64_t image = pixel / (out[2] * out[1] * out[0]);
-        const float **at = to + i * pixel_stride;
-        for (int64_t kd = 0; kd < w->kernel[0]; kd++) {
-            const int64_t d = plane * w->stride[0] - w->begin[0] + kd * w->dilation[0];
-            for (int64_t kh = 0; kh < w->kernel[1]; kh++) {
-                const int64_t h = row * w->stride[1] - w->begin[1] + kh * w->dilation[1];
-                const bool inside = d >= 0 && d < in[0] && h >= 0 && h < in[1];
-                for (int64_t kw = 0; kw < w->kernel[2]; kw++, at += tap_stride) {
-                    const int64_t c = column * w->stride[2] - w->begin[2] + kw * w->dilation[2];
-                    *at = inside && c >= 0 && c < in[2] ? r->x + (((image * in[0] + d) * in[1] + h) * in[2] + c) * channels : r->state->zero;
-                }
-            }
-        }
-    }
-}
-
-/* Pointers into the padded copy: one run per kernel row. */
-static void point_runs(const ConvRun *r, size_t first, size_t count, size_t stride, const float **to)
-{
-    const FbWindow *w = &r->bound->window;
-    const int64_t *in = r->bound->padded_in, *out = w->out;
-    const int64_t channels = (int64_t)r->state->in_channels;
-    for (size_t i = 0; i < count; i++) {
-        const int64_t pixel = (int64_t)(first + i);
-        const int64_t column = pixel % out[2], row = pixel / out[2] % out[1], plane = pixel / (out[2] * out[1]) % out[0];
-        const int64_t image = pixel / (out[2] * out[1] * out[0]);
-        const float **at = to + i;
-        for (int64_t kd = 0; kd < w->kernel[0]; kd++) {
-            for (int64_t kh = 0; kh < w->kernel[1]; kh++, at += stride) {
-                const int64_t d = plane * w->stride[0] + kd * w->dilation[0], h = row * w->stride[1] + kh * w->dilation[1];
-                *at = r->x + (((image * in[0] + d) * in[1] + h) * in[2] + column * w->stride[2]) * channels;
-            }
-        }
-    }
 }
 
 static void point(const void *arg, size_t first, size_t count, size_t stride, const float **a)
@@ -213,9 +156,9 @@ static void point(const void *arg, size_t first, size_t count, size_t stride, co
             a[i] = r->x + (first + i) * channels;
         }
     } else if (r->state->few_channels) {
-        point_runs(r, first, count, stride, a);
+        fb_window_points_f32(&r->bound->runs.window, r->x, r->state->in_channels, NULL, first, count, 1, stride, a);
     } else {
-        point_taps(r, first, count, 1, stride, a);
+        fb_window_points_f32(&r->bound->window, r->x, r->state->group * r->state->in_channels, r->state->zero, first, count, 1, stride, a);
     }
 }
 
@@ -243,39 +186,17 @@ static void depthwise_units(void *arg, size_t slot, size_t begin, size_t end)
 {
     const ConvRun *r = arg;
     const ConvState *s = r->state;
-    const float **pointers = r->pointers + slot * r->bound->pointers;
+    const ConvBound *b = r->bound;
+    const float **pointers = r->pointers + slot * b->pointers;
     for (size_t unit = begin; unit < end; unit++) {
-        const size_t first = unit * r->bound->pixel_block, left = r->bound->rows - first;
-        FbDepthwiseF32 d = {left < r->bound->pixel_block ? left : r->bound->pixel_block, s->group, s->taps, pointers, s->packed,
+        const size_t first = unit * b->pixel_block, left = b->rows - first;
+        FbDepthwiseF32 d = {left < b->pixel_block ? left : b->pixel_block, s->group, s->taps, pointers, s->packed,
                             r->y + first * s->group, s->group, NULL};
         FbEpilogue epilogue;
         fb_epilogue_shift(&r->epilogue, first, 0, &epilogue);
         d.epilogue = &epilogue;
-        point_taps(r, first, d.pixels, s->taps, 1, pointers);
+        fb_window_points_f32(&b->window, r->x, s->group, s->zero, first, d.pixels, s->taps, 1, pointers);
         s->depthwise->run(&d);
-    }
-}
-
-/* Unit: one row of the padded copy. */
-static void pad_rows(void *arg, size_t slot, size_t begin, size_t end)
-{
-    const ConvRun *r = arg;
-    const FbWindow *w = &r->bound->window;
-    const int64_t *in = r->bound->padded_in;
-    const size_t channels = r->state->in_channels, width = (size_t)in[2] * channels;
-    (void)slot;
-    for (size_t unit = begin; unit < end; unit++) {
-        const int64_t h = (int64_t)unit % in[1] - w->begin[1], d = (int64_t)unit / in[1] % in[0] - w->begin[0];
-        const int64_t image = (int64_t)unit / (in[1] * in[0]);
-        float *to = r->copy + unit * width;
-        if (h < 0 || h >= w->in[1] || d < 0 || d >= w->in[0]) {
-            memset(to, 0, width * sizeof *to);
-            continue;
-        }
-        const size_t before = (size_t)w->begin[2] * channels, middle = (size_t)w->in[2] * channels;
-        memset(to, 0, before * sizeof *to);
-        memcpy(to + before, r->source + (size_t)((image * w->in[0] + d) * w->in[1] + h) * middle, middle * sizeof *to);
-        memset(to + before + middle, 0, (width - before - middle) * sizeof *to);
     }
 }
 
@@ -284,18 +205,15 @@ static FbStatus conv_run_lowered(const FbCall *call, FbError *err)
     const ConvState *s = call->state;
     const ConvBound *b = call->bound;
     const FbTensor *x = call->inputs[0];
-    ConvRun r = {.state = s, .bound = b, .x = x->data, .source = x->data, .y = call->outputs[0]->data};
-    size_t copy = 0;
+    ConvRun r = {.state = s, .bound = b, .x = x->data, .y = call->outputs[0]->data};
     if (b->rows == 0) {
         return FB_OK;
     }
-    if (b->padded) {
-        r.copy = call->scratch;
-        copy = ((size_t)x->dims[0] * b->padded_image * sizeof(float) + 63) / 64 * 64;
-        fb_parallel(call->context, pad_rows, &r, (size_t)(x->dims[0] * b->padded_in[0] * b->padded_in[1]), 64);
-        r.x = r.copy;
+    if (b->runs.copies) {
+        fb_window_pad(call->context, &b->window, &b->runs, r.x, (size_t)x->dims[0], s->in_channels * sizeof(float), 0, call->scratch);
+        r.x = call->scratch;
     }
-    r.pointers = (const float **)(void *)((char *)call->scratch + copy);
+    r.pointers = (const float **)(void *)((char *)call->scratch + b->copy_bytes);
     fb_fused_epilogue(&s->fused, call, s->group * s->out_channels, &r.epilogue);
     if (s->depthwise) {
         fb_parallel(call->context, depthwise_units, &r, (b->rows + b->pixel_block - 1) / b->pixel_block, 1);

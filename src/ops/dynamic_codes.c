@@ -13,11 +13,9 @@ typedef struct CodesWork {
     FbCodeGrid grid;
 } CodesWork;
 
-static size_t up_to_line(size_t bytes) { return (bytes + 63) / 64 * 64; }
-
 size_t fb_dynamic_codes_bytes(size_t elements, size_t columns)
 {
-    return up_to_line(elements + FB_U8S8_STEP) + up_to_line(columns * sizeof(int32_t)) + up_to_line(columns * sizeof(float));
+    return fb_up_to_line(elements + FB_U8S8_STEP) + fb_up_to_line(columns * sizeof(int32_t)) + fb_up_to_line(columns * sizeof(float));
 }
 
 static void quantize_task(void *arg, size_t slot, size_t begin, size_t end)
@@ -35,8 +33,8 @@ void fb_dynamic_codes_run(FbContext *context, const FbIntegerStore *store, const
     fb_dynamic_range(context, x, elements, &work.grid.scale, &zero);
     work.grid.zero = zero;
     fb_parallel(context, quantize_task, &work, elements, GRAIN);
-    int32_t *offset = (int32_t *)(void *)(at + up_to_line(elements + FB_U8S8_STEP));
-    float *scales = (float *)(void *)((char *)offset + up_to_line(store->columns * sizeof *offset));
+    int32_t *offset = (int32_t *)(void *)(at + fb_up_to_line(elements + FB_U8S8_STEP));
+    float *scales = (float *)(void *)((char *)offset + fb_up_to_line(store->columns * sizeof *offset));
     fb_integer_store_dynamic(store, work.grid.scale, zero, offset, scales);
     *codes = (FbDynamicCodes){work.codes, zero, offset, scales};
 }

@@ -43,9 +43,8 @@ void fb_fused_epilogue(const FbFused *fused, const FbCall *call, size_t stride, 
     *epilogue = (FbEpilogue){.bias = fused->bias, .count = fused->count};
     for (int i = 0; i < fused->count; i++) {
         const FbFusedOp *op = &fused->ops[i];
-        const bool operand = op->kind == FB_EPILOGUE_ADD || op->kind == FB_EPILOGUE_MUL;
         epilogue->ops[i] = (FbEpilogueOp){.kind = op->kind, .a = op->a, .b = op->b, .low = op->low, .high = op->high,
-                                          .operand = operand ? call->inputs[op->operand]->data : NULL, .operand_stride = stride};
+                                          .operand = fb_fused_has_operand(op) ? call->inputs[op->operand]->data : NULL, .operand_stride = stride};
     }
 }
 

@@ -5,6 +5,7 @@
 
 #include "kernels/functions.h"
 #include "kernels/round_grid.h"
+#include "ops/codes_store.h"
 
 enum { CODES = 256 };
 
@@ -15,16 +16,6 @@ bool fb_integer_store_accepts(const FbPrepare *prepare)
     const bool stores = prepare->store_grid == NULL ||
                         (prepare->fused_count > 0 && prepare->fused[prepare->fused_count - 1].kind == FB_EPILOGUE_ROUND);
     return (codes || dynamic) && stores && prepare->constants[0] == NULL && fb_fused_accepts(prepare);
-}
-
-static bool has_operand(const FbFusedOp *op) { return op->kind == FB_EPILOGUE_ADD || op->kind == FB_EPILOGUE_MUL; }
-
-/* The grid of a ROUND whose codes fit into 8 bits, moved to u8. */
-static bool grid_of_round(const FbFusedOp *op, FbCodeGrid *grid)
-{
-    const int32_t shift = op->low < 0 ? -op->low : 0;
-    *grid = (FbCodeGrid){op->a, (int32_t)op->b + shift, op->low + shift, op->high + shift};
-    return op->kind == FB_EPILOGUE_ROUND && grid->low >= 0 && grid->high <= 255 && grid->zero >= 0 && grid->zero <= 255;
 }
 
 /* ---- everything behind a ROUND, as a table over its codes ---- */
@@ -65,8 +56,8 @@ static FbStatus make_table(const FbPrepare *prepare, FbIntegerStore *store, FbEr
 {
     int first = store->fused.count;
     FbCodeGrid grid = {0}, found = {0};
-    for (int i = store->fused.count - 1; i >= 0 && !has_operand(&store->fused.ops[i]); i--) {
-        if (grid_of_round(&store->fused.ops[i], &grid)) {
+    for (int i = store->fused.count - 1; i >= 0 && !fb_fused_has_operand(&store->fused.ops[i]); i--) {
+        if (fb_codes_grid_of_round(&store->fused.ops[i], &grid)) {
             first = i;
             found = grid;
         }
@@ -96,23 +87,6 @@ static FbStatus make_table(const FbPrepare *prepare, FbIntegerStore *store, FbEr
 }
 
 /* ---- the rest in the store's units ---- */
-
-static int32_t bound_of(float bound, const FbCodeGrid *grid)
-{
-    const float code = rintf(bound / grid->scale) + (float)grid->zero;
-    return code <= (float)grid->low ? grid->low : code >= (float)grid->high ? grid->high : (int32_t)code;
-}
-
-/* Rounding is monotone: a clamp right before the store is one of codes. */
-static void fold_clamps(FbIntegerStore *store)
-{
-    while (store->fused.count > 0 && store->fused.ops[store->fused.count - 1].kind == FB_EPILOGUE_CLAMP) {
-        const FbFusedOp *op = &store->fused.ops[--store->fused.count];
-        const int32_t low = bound_of(op->a, &store->grid), high = bound_of(op->b, &store->grid);
-        store->grid.low = low;
-        store->grid.high = high;
-    }
-}
 
 /* Operations that commute with a change of the unit; a float operand of ADD would have to be divided per element. */
 static bool scales(const FbFusedOp *op)
@@ -251,7 +225,7 @@ FbStatus fb_integer_store_prepare(const FbPrepare *prepare, const FbIntegerWeigh
         store->grid = *prepare->store_grid;
         store->fused.count--; /* the store is this ROUND */
         FB_TRY(make_table(prepare, store, err));
-        fold_clamps(store);
+        store->fused.count = fb_codes_fold_clamps(store->fused.ops, store->fused.count, &store->grid);
     }
     change_unit(store);
     if (prepare->grids && prepare->grids[0]) {
@@ -276,7 +250,7 @@ void fb_integer_store_epilogue(const FbIntegerStore *store, const FbCall *call, 
     fb_fused_epilogue(&store->fused, call, store->columns, &epilogue->real);
     for (int i = 0; i < store->fused.count; i++) {
         FbEpilogueOp *op = &epilogue->real.ops[i];
-        if (has_operand(&store->fused.ops[i]) && store->fused.ops[i].operand_grid) {
+        if (fb_fused_has_operand(&store->fused.ops[i]) && store->fused.ops[i].operand_grid) {
             op->codes = call->inputs[store->fused.ops[i].operand]->data;
             op->operand = NULL;
         }

@@ -12,8 +12,9 @@ typedef struct FbFusedOp {
     int32_t low, high;       /* ROUND: code range */
     int operand;             /* ADD, MUL: index into call->inputs (>= prepare->input_count), same shape and form as the output; -1 */
     const FbCodeGrid *operand_grid; /* ADD, MUL: the operand's tensor holds u8 codes of this grid; NULL: float */
-    bool operand_is_input;   /* ADD, MUL: the operand is the node's own input 0 */
 } FbFusedOp;
+
+static inline bool fb_fused_has_operand(const FbFusedOp *op) { return op->kind == FB_EPILOGUE_ADD || op->kind == FB_EPILOGUE_MUL; }
 
 typedef struct FbPrepare {
     FbContext *context;
@@ -46,6 +47,9 @@ typedef struct FbBind {
     size_t scratch_bytes;         /* out */
     void *bound;                  /* out */
 } FbBind;
+
+/* Parts of the scratch begin at lines of the cache. */
+static inline size_t fb_up_to_line(size_t bytes) { return (bytes + 63) / 64 * 64; }
 
 typedef struct FbLowering {
     const char *name;

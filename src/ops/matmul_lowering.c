@@ -120,8 +120,6 @@ static FbStatus matmul_prepare(const FbPrepare *prepare, void **state, FbError *
     return FB_OK;
 }
 
-static size_t up_to_line(size_t bytes) { return (bytes + 63) / 64 * 64; }
-
 static FbStatus matmul_bind(FbBind *bind, FbError *err)
 {
     const FbMatmulParams *p = bind->params;
@@ -143,8 +141,8 @@ static FbStatus matmul_bind(FbBind *bind, FbError *err)
     }
     const size_t depth = (size_t)m->shape.k, cols = (size_t)m->shape.n;
     m->packed_matrix = fb_product_f32_packed_count(s->product, depth, cols);
-    m->packed_bytes = s->packed ? 0 : up_to_line((size_t)m->shape.b_batches * m->packed_matrix * sizeof(float));
-    m->copy_bytes = p->transpose_a ? up_to_line((size_t)(m->shape.m * m->shape.k) * sizeof(float)) : 0;
+    m->packed_bytes = s->packed ? 0 : fb_up_to_line((size_t)m->shape.b_batches * m->packed_matrix * sizeof(float));
+    m->copy_bytes = p->transpose_a ? fb_up_to_line((size_t)(m->shape.m * m->shape.k) * sizeof(float)) : 0;
     m->tiling = fb_product_tiling(s->product, (size_t)m->shape.m, cols, depth);
     m->pointers = fb_product_pointer_count(s->product, m->tiling.row_block, 1);
     bind->scratch_bytes = m->packed_bytes + m->copy_bytes + (size_t)fb_context_threads(bind->context) * m->pointers * sizeof(const float *);

@@ -13,7 +13,7 @@
 
 typedef enum PoolKind { POOL_MAX, POOL_AVERAGE, POOL_LP } PoolKind;
 
-enum { PIXEL_BLOCK = 16, CODE_AXES = 3 };
+enum { PIXEL_BLOCK = 16 };
 
 static FbStatus pool_decode(const FbNode *node, FbArena *arena, void *params, FbError *err)
 {
@@ -118,7 +118,7 @@ static void code_blocks(void *arg, size_t slot, size_t begin, size_t end)
     const uint8_t **pointers = r->code_pointers + slot * PIXEL_BLOCK * (size_t)r->taps;
     const size_t all = (size_t)(r->x->dims[0] * r->out_pixels), channels = (size_t)r->channels;
     FbWindow window = r->window;
-    fb_window_widen(&window, CODE_AXES);
+    fb_window_widen(&window, FB_WINDOW_AXES);
     for (size_t block = begin; block < end; block++) {
         const size_t first = block * PIXEL_BLOCK, count = all - first < PIXEL_BLOCK ? all - first : PIXEL_BLOCK;
         fb_window_points(&window, r->x->data, channels, NULL, first, count, (size_t)r->taps, 1, pointers);
@@ -198,7 +198,7 @@ static bool pool_uses_kernel(const FbCall *call)
 static bool pool_uses_codes(const FbCall *call)
 {
     return call->channels_last && call->inputs[0]->dtype == FB_DTYPE_U8 && !fb_call_output(call, 1) &&
-           call->inputs[0]->rank <= 2 + CODE_AXES && strcmp(call->node->op_type, "MaxPool") == 0;
+           call->inputs[0]->rank <= 2 + FB_WINDOW_AXES && strcmp(call->node->op_type, "MaxPool") == 0;
 }
 
 static size_t pool_scratch(const FbCall *call)

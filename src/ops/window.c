@@ -156,44 +156,62 @@ bool fb_window_is_pointwise(const FbWindow *w)
     return true;
 }
 
-/* What one tap of a kernel row sees from `count` pixels of an output row, the first of them looking at input column `column`. */
-static void point_row(const uint8_t *line, int64_t column, int64_t stride, int64_t width, ptrdiff_t bytes, const uint8_t *padding, size_t count,
-                      size_t pixel_stride, const uint8_t **to)
+#define POINTS_NAME fb_window_points
+#define POINTS_ROW point_row
+#define POINTS_TYPE uint8_t
+#include "ops/window_points_body.h"
+#define POINTS_NAME fb_window_points_f32
+#define POINTS_ROW point_row_f32
+#define POINTS_TYPE float
+#include "ops/window_points_body.h"
+
+void fb_window_runs(const FbWindow *window, FbWindowRuns *runs)
 {
-    size_t i = 0;
-    for (; i < count && column < 0; i++, column += stride) {
-        to[i * pixel_stride] = padding;
+    *runs = (FbWindowRuns){.window = *window, .pixels = 1};
+    for (int i = 0; i < FB_WINDOW_AXES; i++) {
+        FbWindow *w = &runs->window;
+        w->in[i] += w->begin[i] + w->end[i];
+        w->begin[i] = w->end[i] = 0;
+        runs->copies = runs->copies || w->in[i] != window->in[i];
+        runs->pixels *= (size_t)w->in[i];
     }
-    for (; i < count && column < width; i++, column += stride) {
-        to[i * pixel_stride] = line + column * bytes;
-    }
-    for (; i < count; i++) {
-        to[i * pixel_stride] = padding;
+    runs->window.kernel[FB_WINDOW_AXES - 1] = 1;
+}
+
+typedef struct PadRun {
+    const FbWindow *from, *to;
+    const uint8_t *x;
+    uint8_t *copy;
+    size_t pixel_bytes;
+    int fill;
+} PadRun;
+
+/* Unit: one row of the copy. */
+static void pad_rows(void *arg, size_t slot, size_t begin, size_t end)
+{
+    const PadRun *r = arg;
+    const FbWindow *w = r->from;
+    const int64_t *in = r->to->in;
+    const size_t width = (size_t)in[2] * r->pixel_bytes;
+    (void)slot;
+    for (size_t unit = begin; unit < end; unit++) {
+        const int64_t h = (int64_t)unit % in[1] - w->begin[1], d = (int64_t)unit / in[1] % in[0] - w->begin[0];
+        const int64_t image = (int64_t)unit / (in[1] * in[0]);
+        uint8_t *to = r->copy + unit * width;
+        if (h < 0 || h >= w->in[1] || d < 0 || d >= w->in[0]) {
+            memset(to, r->fill, width);
+            continue;
+        }
+        const size_t before = (size_t)w->begin[2] * r->pixel_bytes, middle = (size_t)w->in[2] * r->pixel_bytes;
+        memset(to, r->fill, before);
+        memcpy(to + before, r->x + (size_t)((image * w->in[0] + d) * w->in[1] + h) * middle, middle);
+        memset(to + before + middle, r->fill, width - before - middle);
     }
 }
 
-void fb_window_points(const FbWindow *w, const uint8_t *x, size_t pixel_bytes, const uint8_t *padding, size_t first, size_t count,
-                      size_t pixel_stride, size_t tap_stride, const uint8_t **to)
+void fb_window_pad(FbContext *context, const FbWindow *window, const FbWindowRuns *runs, const void *x, size_t images, size_t pixel_bytes,
+                   int fill, void *copy)
 {
-    const ptrdiff_t bytes = (ptrdiff_t)pixel_bytes;
-    const int64_t *in = w->in, *out = w->out;
-    for (size_t run; count > 0; first += run, count -= run, to += run * pixel_stride) { /* the part of an output row */
-        const int64_t pixel = (int64_t)first;
-        const int64_t column = pixel % out[2], row = pixel / out[2] % out[1], plane = pixel / (out[2] * out[1]) % out[0];
-        const int64_t image = pixel / (out[2] * out[1] * out[0]);
-        const uint8_t **at = to;
-        run = count < (size_t)(out[2] - column) ? count : (size_t)(out[2] - column);
-        for (int64_t kd = 0; kd < w->kernel[0]; kd++) {
-            const int64_t d = plane * w->stride[0] - w->begin[0] + kd * w->dilation[0];
-            for (int64_t kh = 0; kh < w->kernel[1]; kh++) {
-                const int64_t h = row * w->stride[1] - w->begin[1] + kh * w->dilation[1];
-                const bool inside = d >= 0 && d < in[0] && h >= 0 && h < in[1];
-                const uint8_t *line = inside ? x + ((image * in[0] + d) * in[1] + h) * in[2] * bytes : NULL;
-                for (int64_t kw = 0; kw < w->kernel[2]; kw++, at += tap_stride) {
-                    const int64_t c = column * w->stride[2] - w->begin[2] + kw * w->dilation[2];
-                    point_row(line, c, w->stride[2], inside ? in[2] : INT64_MIN, bytes, padding, run, pixel_stride, at);
-                }
-            }
-        }
-    }
+    PadRun run = {window, &runs->window, x, copy, pixel_bytes, fill};
+    fb_parallel(context, pad_rows, &run, images * (size_t)(runs->window.in[0] * runs->window.in[1]), 64);
 }

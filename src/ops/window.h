@@ -42,11 +42,30 @@ static inline int64_t fb_window_product(const int64_t *dims, int count)
 int64_t fb_window_place(const FbWindow *window, int64_t out, int64_t tap);
 /* Axes of one element in front until there are `axes`. */
 void fb_window_widen(FbWindow *window, int axes);
-/* Pointers of the output pixels [first, first + count), counted over the images of a channels-last tensor x whose pixels have
- * `pixel_bytes`, to the input pixel that each tap sees, or `padding`: to[pixel * pixel_stride + tap * tap_stride]. The window has three axes. */
-void fb_window_points(const FbWindow *window, const uint8_t *x, size_t pixel_bytes, const uint8_t *padding, size_t first, size_t count,
-                      size_t pixel_stride, size_t tap_stride, const uint8_t **to);
 /* One tap that sees each input pixel once, in order. */
 bool fb_window_is_pointwise(const FbWindow *window);
+
+/* ---- channels-last tensors, windows of three axes ---- */
+
+enum { FB_WINDOW_AXES = 3 };
+
+/* Pointers of the output pixels [first, first + count), counted over the images of x, whose pixels are `pixel_elements` apart, to the input pixel
+ * that each tap sees, or `padding`: to[pixel * pixel_stride + tap * tap_stride]. */
+void fb_window_points(const FbWindow *window, const uint8_t *x, size_t pixel_elements, const uint8_t *padding, size_t first, size_t count,
+                      size_t pixel_stride, size_t tap_stride, const uint8_t **to);
+void fb_window_points_f32(const FbWindow *window, const float *x, size_t pixel_elements, const float *padding, size_t first, size_t count,
+                          size_t pixel_stride, size_t tap_stride, const float **to);
+
+/* How a convolution of few channels reads its input: the pixels that a kernel row sees side by side are one tap, in a copy of the images with
+ * their padding. */
+typedef struct FbWindowRuns {
+    FbWindow window; /* on the copy: without padding, one column to a tap */
+    bool copies;     /* false: nothing is padded, the images serve as they are */
+    size_t pixels;   /* of one image of the copy */
+} FbWindowRuns;
+void fb_window_runs(const FbWindow *window, FbWindowRuns *runs);
+/* Fills the copy; padding is bytes of `fill`. */
+void fb_window_pad(FbContext *context, const FbWindow *window, const FbWindowRuns *runs, const void *x, size_t images, size_t pixel_bytes,
+                   int fill, void *copy);
 
 #endif

@@ -5,7 +5,10 @@
 #include "run/compile.h"
 #include "run/instance.h"
 
-enum { FB_KNOWN_BYTES = 1 << 20 }; /* larger values are computed by steps even when their inputs are known */
+enum {
+    FB_KNOWN_BYTES = 1 << 20, /* larger values are computed by steps even when their inputs are known */
+    FB_KNOWN_SLACK = 64       /* behind a known value: products read codes up to a multiple of 4, as in a stage's memory */
+};
 
 FbSlot fb_binding_root(const FbBinding *binding, FbSlot slot)
 {
@@ -157,7 +160,7 @@ static FbStatus evaluate_step(FbBinding *binding, FbStage *stage, const FbStep *
         FbBoundValue *value = &binding->values[step->outputs[o]];
         value->origin = FB_ORIGIN_KNOWN;
         value->root = step->outputs[o];
-        value->tensor.data = fb_arena_alloc(stage->arena, value->tensor.bytes + 1);
+        value->tensor.data = fb_arena_alloc(stage->arena, value->tensor.bytes + FB_KNOWN_SLACK);
         if (value->tensor.data == NULL) {
             return fb_error_memory(context, err, "a value known when binding", value->tensor.bytes);
         }

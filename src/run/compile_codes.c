@@ -1,4 +1,5 @@
 /* Integer mode: which values lie on a grid of at most 256 codes, and what becomes of Quants that no other step takes in. */
+#include "ops/codes_store.h"
 #include "run/compile.h"
 
 static bool is_quant(const FbNode *node)
@@ -6,17 +7,15 @@ static bool is_quant(const FbNode *node)
     return fb_node_is(node, "fewbit", "Quant") && node->input_count >= 2 && node->output_count == 1 && node->outputs[0] != FB_NONE;
 }
 
-/* The grid of a Quant with one constant scale: codes are moved up so that the lowest the type can hold is 0. */
+/* The grid of a Quant with one constant scale. */
 static bool quant_grid(const FbCompile *compile, const FbNode *node, FbCodeGrid *grid)
 {
     FbFusedOp op;
     if (!is_quant(node) || node->inputs[0] == FB_NONE || compile->types[node->inputs[0]].dtype != FB_DTYPE_F32 ||
-        !fb_compile_quant_round(compile, node, &op) || op.high - op.low > 255) {
+        !fb_compile_quant_round(compile, node, &op)) {
         return false;
     }
-    const int32_t up = op.low < 0 ? -op.low : 0;
-    *grid = (FbCodeGrid){.scale = op.a, .zero = (int32_t)op.b + up, .low = op.low + up, .high = op.high + up};
-    return grid->zero >= 0 && grid->zero <= 255;
+    return fb_codes_grid_of_round(&op, grid);
 }
 
 bool fb_compile_same_grid(const FbCodeGrid *a, const FbCodeGrid *b)

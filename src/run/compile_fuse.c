@@ -329,7 +329,6 @@ FbStatus fb_compile_prepare(FbCompile *compile, const FbChain *chain, FbPrepare 
         prepare->fused[f].operand = operand == FB_NONE ? -1 : extra++;
         if (operand != FB_NONE && chain->integer) {
             prepare->fused[f].operand_grid = compile->grids[operand];
-            prepare->fused[f].operand_is_input = operand == node->inputs[0];
         }
     }
     return FB_OK;

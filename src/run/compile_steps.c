@@ -185,7 +185,7 @@ static FbStatus emit_op(FbCompile *compile, const FbNode *node, FbError *err)
     return FB_OK;
 }
 
-/* The slots of a product: shells for constants that are packed, the value in the lowering's form otherwise, then fused operands. */
+/* A value that the step reads: as codes where the step works on them. */
 static FbStatus chain_input(FbCompile *compile, const FbChain *chain, FbId value, bool channels_last, FbSlot *slot, FbError *err)
 {
     if (chain->integer && value != FB_NONE && compile->grids[value] != NULL && value != chain->dynamic) {
@@ -194,6 +194,7 @@ static FbStatus chain_input(FbCompile *compile, const FbChain *chain, FbId value
     return fb_compile_slot(compile, value, channels_last, 0, slot, err);
 }
 
+/* The slots of a product: shells for constants that are packed, the value in the lowering's form otherwise, then fused operands. */
 static FbStatus chain_inputs(FbCompile *compile, const FbChain *chain, const FbPrepare *prepare, FbStep *step, FbError *err)
 {
     step->inputs = fb_arena_array(compile->plan->arena, (size_t)prepare->input_count + FB_EPILOGUE_MAX, sizeof *step->inputs);

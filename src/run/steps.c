@@ -56,7 +56,7 @@ static const char *step_kernel(const FbStep *step)
         return "copy";
     case FB_STEP_QUANTIZE:
     case FB_STEP_DEQUANTIZE:
-        return "grid_f32";
+        return "codes";
     case FB_STEP_TABLE:
         return "table";
     case FB_STEP_CONTROL:
