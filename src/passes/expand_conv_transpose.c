@@ -4,10 +4,10 @@
  *
  * per axis: a convolution with ceil(k / s) taps, s times the channels (one for each phase r), then the phases side by side. Source: Dumoulin
  * and Visin 2016 (arXiv:1603.07285), chapter 4. Element-wise operators and Quants of one scale behind it move in front of the shuffle, where
- * a convolution takes them in. Taps that a phase does not have weigh 0. */
+ * a convolution takes them in. Taps that a phase does not have weigh 0; a node where most would (a stride far beyond the kernel) stays. */
 #include "passes/expand_node.h"
 
-enum { AXES = 2 };
+enum { AXES = 2, GROWTH_MAX = 4 }; /* how many times the weights may become as many */
 
 typedef struct Transposed {
     FbExpand base;
@@ -43,6 +43,7 @@ static bool read_window(const FbNode *node, const FbShape *weight, Transposed *t
     t->group = group == NULL ? 1 : group->i;
     t->spatial = (int)axes;
     t->phases = 1;
+    int64_t kept = 1, made = 1;
     if (t->group < 1 || weight->dims[0] % t->group != 0) {
         return false;
     }
@@ -66,11 +67,13 @@ static bool read_window(const FbNode *node, const FbShape *weight, Transposed *t
         t->crop_begin[i] = begin - first * s;
         t->crop_end[i] = blocks * s - reach;
         t->phases *= s;
+        kept *= k;
+        made *= s * t->taps[i];
         if (blocks < 1 || t->pads[i] < 0) {
             return false;
         }
     }
-    return t->in > 0 && t->out > 0;
+    return t->in > 0 && t->out > 0 && made <= GROWTH_MAX * kept;
 }
 
 /* Codes of 8 bits, one scale or one per output channel; or plain floats. */
