@@ -257,10 +257,10 @@ static const FbOp rows[] = {
     {.domain = "", .name = "MatMul", .summary = "matrix product, batches broadcast", .since = 1, .newest = FB_OPSET_NEWEST, .min_inputs = 2,
      .max_inputs = 2, .min_outputs = 1, .max_outputs = 1, .params_bytes = sizeof(FbMatmulParams), .decode = matmul_decode,
      .infer = fb_matmul_infer, .scratch = fb_matmul_scratch, .run = fb_matmul_run, .lowering = &fb_matmul_lowering,
-     .integer = &fb_matmul_integer_lowering},
+     .integer = &fb_matmul_integer_lowering, .blocks = &fb_matmul_blocks_lowering},
     {.domain = "", .name = "Gemm", .summary = "alpha A B + beta C", .since = 7, .newest = FB_OPSET_NEWEST, .min_inputs = 2, .max_inputs = 3,
      .min_outputs = 1, .max_outputs = 1, .params_bytes = sizeof(FbMatmulParams), .decode = fb_gemm_decode, .infer = fb_gemm_infer,
      .scratch = fb_matmul_scratch, .run = fb_matmul_run, .lowering = &fb_matmul_lowering,
-     .integer = &fb_matmul_integer_lowering, .attributes = gemm_attributes},
+     .integer = &fb_matmul_integer_lowering, .blocks = &fb_matmul_blocks_lowering, .attributes = gemm_attributes},
 };
 const FbOpFamily fb_ops_matmul = {rows, sizeof rows / sizeof *rows};

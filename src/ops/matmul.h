@@ -25,7 +25,7 @@ FbMatmul fb_matmul_of(const FbMatmulParams *params, int a_rank, const int64_t *a
 /* Where the matrices of output matrix `index` begin. */
 void fb_matmul_offsets(const FbMatmul *matmul, int64_t index, int64_t *a, int64_t *b);
 
-extern const FbLowering fb_matmul_lowering, fb_matmul_integer_lowering;
+extern const FbLowering fb_matmul_lowering, fb_matmul_integer_lowering, fb_matmul_blocks_lowering;
 /* The parts of the rows, for operators that begin with a product: params begin with FbMatmulParams. */
 FbStatus fb_gemm_decode(const FbNode *node, FbArena *arena, void *params, FbError *err);
 FbStatus fb_gemm_infer(FbInfer *infer, FbError *err);

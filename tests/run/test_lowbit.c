@@ -123,6 +123,92 @@ static void rows_of_every_type(void **state)
     }
 }
 
+static void fill_floats(float *to, size_t count, uint64_t seed)
+{
+    for (size_t i = 0; i < count; i++) {
+        to[i] = fb_random_normal(seed, 2, i);
+    }
+}
+
+/* Gemm with a weight of every type, a bias, and what follows it; rows below, at and above the tiles. */
+static void products_of_every_type(void **state)
+{
+    (void)state;
+    static const int64_t heights[] = {1, 2, 7, 200};
+    enum { COLS = 37 };
+    for (size_t t = 0; t < fb_block_type_count; t++) {
+        const FbBlockType *type = &fb_block_types[t];
+        if (type->decode == NULL) {
+            continue;
+        }
+        for (size_t h = 0; h < sizeof heights / sizeof *heights; h++) {
+            Fixture f;
+            float bias[COLS];
+            begin(&f);
+            const int64_t depth = (type->elements == 1 ? 37 : type->elements) * (h == 0 ? 21 : 3), rows = heights[h];
+            float *x = fb_alloc_array(f.context, (size_t)(rows * depth), sizeof *x), *r = fb_alloc_array(f.context, (size_t)(rows * COLS), sizeof *r);
+            fill_floats(x, (size_t)(rows * depth), 1);
+            fill_floats(r, (size_t)(rows * COLS), 2);
+            fill_floats(bias, COLS, 3);
+            build_input(f.graph, "x", FB_DTYPE_F32, 2, DIMS(rows, depth));
+            build_input(f.graph, "r", FB_DTYPE_F32, 2, DIMS(rows, COLS));
+            build_blocks(f.graph, "w", type->code.name, 2, DIMS(COLS, depth), t + 1);
+            build_constant(f.graph, "b", FB_DTYPE_F32, 1, DIMS(COLS), bias);
+            const FbId gemm = build_node(f.graph, "Gemm", 13, h % 2 == 0 ? "x,w,b" : "x,w", "p");
+            assert_int_equal(fb_graph_set_attribute_int(f.graph, gemm, "transB", 1, NULL), FB_OK);
+            build_node(f.graph, "Add", 14, "p,r", "s");
+            build_node(f.graph, "Relu", 14, "s", "y");
+            build_output(f.graph, "y");
+            const FbTensor given = floats(x, 2, DIMS(rows, depth)), other = floats(r, 2, DIMS(rows, COLS)), *inputs[] = {&given, &other};
+            check_same_as_plain(&f, FB_MODE_FLOAT, inputs);
+            check_same_as_plain(&f, FB_MODE_SIMULATED, inputs);
+            fb_free(f.context, x);
+            fb_free(f.context, r);
+            end(&f);
+        }
+    }
+}
+
+/* Weights with the inputs outermost, in blocks of one element; a batch in front of MatMul. */
+static void inputs_outermost(void **state)
+{
+    (void)state;
+    Fixture f;
+    begin(&f);
+    float x[2 * 3 * 50];
+    fill_floats(x, sizeof x / sizeof *x, 1);
+    build_input(f.graph, "x", FB_DTYPE_F32, 3, DIMS(2, 3, 50));
+    build_blocks(f.graph, "w", "f16", 2, DIMS(50, 300), 5);
+    build_node(f.graph, "MatMul", 13, "x,w", "y");
+    build_output(f.graph, "y");
+    const FbTensor given = floats(x, 3, DIMS(2, 3, 50)), *inputs[] = {&given};
+    check_same_as_plain(&f, FB_MODE_FLOAT, inputs);
+    end(&f);
+}
+
+/* A tied embedding has one packed copy; a plan holds nothing else of its weight. */
+static void one_copy(void **state)
+{
+    (void)state;
+    Fixture f;
+    begin(&f);
+    enum { ROWS = 4096, DEPTH = 512 };
+    build_input(f.graph, "ids", FB_DTYPE_S64, 1, DIMS(2));
+    build_blocks(f.graph, "w", "q4_0", 2, DIMS(ROWS, DEPTH), 5);
+    build_node(f.graph, "Gather", 13, "w,ids", "x");
+    const FbId gemm = build_node(f.graph, "Gemm", 13, "x,w", "y");
+    assert_int_equal(fb_graph_set_attribute_int(f.graph, gemm, "transB", 1, NULL), FB_OK);
+    build_output(f.graph, "y");
+    const size_t file = ROWS * DEPTH / 32 * 18;
+    const uint64_t before = fb_context_memory_now(f.context);
+    FbPlan *plan = make_plan(&f, FB_MODE_INTEGER, false);
+    assert_true(fb_context_memory_now(f.context) - before <= file + file / 20);
+    fb_plan_free(plan);
+    const FbTensor given = ints((int64_t[]){4095, 17}, 2), *inputs[] = {&given};
+    check_same_as_plain(&f, FB_MODE_FLOAT, inputs);
+    end(&f);
+}
+
 static void index_out_of_range(void **state)
 {
     (void)state;
@@ -141,6 +227,8 @@ static void index_out_of_range(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(rows_of_every_type), cmocka_unit_test(index_out_of_range)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(rows_of_every_type), cmocka_unit_test(index_out_of_range),
+                                       cmocka_unit_test(products_of_every_type), cmocka_unit_test(inputs_outermost),
+                                       cmocka_unit_test(one_copy)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
