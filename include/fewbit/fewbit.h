@@ -8,6 +8,7 @@
 #include "fewbit/dataset.h"
 #include "fewbit/evaluate.h"
 #include "fewbit/hardware.h"
+#include "fewbit/language.h"
 #include "fewbit/model.h"
 #include "fewbit/quantize.h"
 #include "fewbit/session.h"

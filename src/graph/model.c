@@ -96,6 +96,17 @@ static FbStatus clone_function(FbModel *to, const FbFunction *from, FbFunction *
     return FB_OK;
 }
 
+static bool copy_language(FbArena *arena, const FbLanguageInfo *from, const FbLanguageInfo **to)
+{
+    FbLanguageInfo *info = from != NULL ? fb_arena_alloc(arena, sizeof *info) : NULL;
+    *to = info;
+    if (info == NULL) {
+        return from == NULL;
+    }
+    *info = *from; /* the family's name is part of the program */
+    return copy_text(arena, from->architecture, &info->architecture);
+}
+
 static FbStatus clone_fields(const FbModel *model, FbModel *to, FbError *err)
 {
     FbArena *arena = to->arena;
@@ -111,7 +122,7 @@ static FbStatus clone_fields(const FbModel *model, FbModel *to, FbError *err)
               copy_text(arena, model->producer_name, &to->producer_name) &&
               copy_text(arena, model->producer_version, &to->producer_version) && copy_text(arena, model->domain, &to->domain) &&
               copy_text(arena, model->doc, &to->doc) && copy_text(arena, model->path, &to->path) &&
-              copy_span(arena, model->extra, &to->extra);
+              copy_span(arena, model->extra, &to->extra) && copy_language(arena, model->language, &to->language);
     for (size_t i = 0; ok && i < model->property_count; i++) {
         ok = copy_text(arena, model->properties[i].key, &to->properties[i].key) &&
              copy_text(arena, model->properties[i].value, &to->properties[i].value);

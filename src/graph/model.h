@@ -2,7 +2,7 @@
 #ifndef FB_GRAPH_MODEL_H
 #define FB_GRAPH_MODEL_H
 
-#include "fewbit/model.h"
+#include "fewbit/language.h"
 #include "graph/graph.h"
 
 typedef struct FbOpset { const char *domain; int64_t version; } FbOpset;
@@ -31,6 +31,7 @@ struct FbModel {
     uint64_t file_bytes;              /* of the main file */
     char sha256[65];                  /* of the main file's bytes, computed when first asked for; "" until then */
     bool has_model_version;
+    const FbLanguageInfo *language;   /* of a language model built from a checkpoint; NULL */
 };
 
 FbStatus fb_model_create(FbContext *context, FbModel **model, FbError *err); /* empty, no graph */

@@ -45,6 +45,7 @@ struct FbCheckpoint {
     struct { FbSource *source; const char *name; } *files; size_t file_count; /* names relative to the folder, or the path given */
     FbTableTensor *tensors; size_t tensor_count, tensor_capacity; /* in file order */
     FbMeta *metadata; size_t metadata_count, metadata_capacity;
+    FbBytes config;       /* config.json of a Hugging Face folder, as it is; data NULL: none */
     struct FbNameTable *tensor_names, *keys;
 };
 

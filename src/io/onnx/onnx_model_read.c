@@ -275,13 +275,3 @@ FbStatus fb_onnx_load_source(FbContext *context, FbSource *source, const char *p
     *out = model;
     return FB_OK;
 }
-
-FbStatus fb_model_load(FbContext *context, const char *path, FbModel **model, FbError *err)
-{
-    FbSource *source;
-    *model = NULL;
-    FB_TRY(fb_source_open(context, path, &source, err));
-    FbStatus status = fb_onnx_load_source(context, source, path, true, model, err);
-    fb_source_release(source);
-    return status;
-}

@@ -250,17 +250,32 @@ static FbStatus add_config(FbCheckpoint *checkpoint, const char *key, const json
     return FB_OK;
 }
 
-static FbStatus read_config(FbCheckpoint *checkpoint, const char *folder, FbError *err)
+/* The text is kept for those who build a graph. */
+static FbStatus load_config(FbCheckpoint *checkpoint, FbSource *source, json_t **config, FbError *err)
 {
     enum { CONFIG_MAX = 4 << 20 };
+    uint64_t bytes = fb_source_bytes(source);
+    if (bytes > CONFIG_MAX) {
+        return fb_error_set(err, FB_ERR_FORMAT, "config.json has more than %d bytes", CONFIG_MAX);
+    }
+    FB_TRY(fb_safetensors_json(checkpoint->context, source, 0, bytes, "config.json", config, err));
+    uint8_t *text = fb_arena_alloc(checkpoint->arena, (size_t)bytes);
+    if (text == NULL) {
+        return fb_error_memory(checkpoint->context, err, "config.json", bytes);
+    }
+    FB_TRY(fb_source_read(source, 0, text, (size_t)bytes, err));
+    checkpoint->config = (FbBytes){text, (size_t)bytes};
+    return FB_OK;
+}
+
+static FbStatus read_config(FbCheckpoint *checkpoint, const char *folder, FbError *err)
+{
     FbSource *source;
     json_t *config = NULL;
     const char *key;
     json_t *value;
     FB_TRY(fb_source_open_beneath(checkpoint->context, folder, "config.json", &source, err));
-    FbStatus status = fb_source_bytes(source) <= CONFIG_MAX
-                          ? fb_safetensors_json(checkpoint->context, source, 0, fb_source_bytes(source), "config.json", &config, err)
-                          : fb_error_set(err, FB_ERR_FORMAT, "config.json has more than %d bytes", CONFIG_MAX);
+    FbStatus status = load_config(checkpoint, source, &config, err);
     fb_source_release(source);
     json_object_foreach(config, key, value)
     {
