@@ -153,7 +153,7 @@ static FbStatus object_of(const FbLanguageConfig *config, const char *layer_type
 static FbStatus read_json(FbLanguageConfig *config, const FbLanguageSpec *spec, const char *layer_type, double partial, FbRotarySpec *rotary,
                           FbError *err)
 {
-    const json_t *object;
+    const json_t *object = NULL;
     const char *type = NULL;
     FB_TRY(object_of(config, layer_type, &object, err));
     FB_TRY(fb_config_number(config, "rope_theta", NULL, &rotary->theta, err));
