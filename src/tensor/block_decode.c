@@ -93,8 +93,8 @@ void fb_decode_iq4_nl(const uint8_t *from, float *to, size_t blocks)
     }
 }
 
-/* 2^(exponent - 128): half of the E8M0 value, because the levels below are doubled; built from bits so that subnormal powers are exact. */
-static float half_power(uint8_t exponent)
+/* Built from bits so that subnormal powers are exact. */
+float fb_block_half_power(uint8_t exponent)
 {
     uint32_t bits = exponent < 2 ? UINT32_C(0x00200000) << exponent : (uint32_t)(exponent - 1) << 23;
     float value;
@@ -106,7 +106,7 @@ void fb_decode_mxfp4(const uint8_t *from, float *to, size_t blocks)
 {
     static const int8_t twice[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12}; /* of the E2M1 values */
     for (size_t b = 0; b < blocks; b++, from += 17, to += ELEMENTS) {
-        float scale = half_power(from[0]);
+        float scale = fb_block_half_power(from[0]);
         for (int j = 0; j < HALF; j++) {
             to[j] = scale * (float)twice[from[1 + j] & 15];
             to[j + HALF] = scale * (float)twice[from[1 + j] >> 4];

@@ -149,7 +149,7 @@ static void test_edges(void **state)
         assert_int_equal(fb_block_encode(type, x, 1000, bytes, 2, NULL, &err), FB_ERR_NUMERIC);
         assert_non_null(strstr(err.message, "infinite"));
     }
-    assert_int_equal(fb_block_encode(fb_block_type_find("iq4_nl"), y, 0, bytes, 1, NULL, &err), FB_ERR_UNSUPPORTED);
+    assert_int_equal(fb_block_encode(fb_block_type_find("q8_1"), y, 0, bytes, 1, NULL, &err), FB_ERR_UNSUPPORTED);
     assert_null(fb_block_type_find("q9_9"));
     assert_null(fb_block_type_of_number(0));
     assert_null(fb_block_type_of_number(1));
