@@ -106,9 +106,9 @@ def make_openvino_on_ort(name, out):
     return ""
 
 
-def fewbit_quantize(name, out, preset):
+def fewbit_quantize(name, out, preset, *options):
     data = ["--calibration", calibration(name)[0]] if preset == "int8-static" else []
-    common.fewbit("quantize", common.model_path(name), "-o", out, "--force", "--preset", preset, *data)
+    common.fewbit("quantize", common.model_path(name), "-o", out, "--force", "--preset", preset, *data, *options)
     return ""
 
 
@@ -122,10 +122,15 @@ def make_fewbit_dynamic(name, out):
     return fewbit_quantize(name, out, "int8-dynamic")
 
 
+def make_fewbit_seven(name, out):
+    """7-bit weights: no sum of two products leaves 16 bits, whatever the weights."""
+    return fewbit_quantize(name, out, "int8-dynamic" if name in TOKENS else "int8-static", "--set", "weights=s7")
+
+
 VARIANTS = {                                           # key: (file, maker); the order in which they are made
     "ort_qdq": ("ort_qdq.onnx", make_ort_qdq), "ort_dynamic": ("ort_dynamic.onnx", make_ort_dynamic), "ov_nncf": ("nncf.xml", make_nncf),
     "ov_ort_qdq": ("ort_qdq.openvino.onnx", make_openvino_on_ort), "fewbit_static": ("fewbit_static.onnx", make_fewbit_static),
-    "fewbit_dynamic": ("fewbit_dynamic.onnx", make_fewbit_dynamic),
+    "fewbit_dynamic": ("fewbit_dynamic.onnx", make_fewbit_dynamic), "fewbit_seven": ("fewbit_seven.onnx", make_fewbit_seven),
 }
 
 

@@ -20,7 +20,8 @@ import int8_models
 
 PEERS = {"ort_fp32": "ORT FP32", "ort_qdq": "ORT QDQ", "ort_dynamic": "ORT dynamic", "ov_fp32": "OpenVINO FP32", "ov_nncf": "OpenVINO NNCF",
          "ov_ort_qdq": "OpenVINO on ORT's QDQ"}
-OURS = {"fewbit_fp32": "fewbit FP32", "fewbit_static": "fewbit INT8 static", "fewbit_dynamic": "fewbit INT8 dynamic"}
+OURS = {"fewbit_fp32": "fewbit FP32", "fewbit_static": "fewbit INT8 static", "fewbit_dynamic": "fewbit INT8 dynamic",
+        "fewbit_seven": "fewbit INT8, 7-bit weights"}
 TITLES = {**PEERS, **OURS}
 BLOCK_SECONDS = 0.4
 
@@ -149,14 +150,15 @@ def print_latency(results, files, options):
     for (name, threads), times in results.items():
         peer, mine = best_of(times, PEERS), ours_int8(times)
         row = [name, threads, TITLES[peer], f"{times[peer][0]:.2f}"]
+        seven = times.get("fewbit_seven", [math.nan])[0]
         if mine:
             low = times[mine][0]
             row += [f"{low:.2f} ({mine.split('_')[1]})", f"{low / times[peer][0]:.2f}", f"{times['ort_fp32'][0] / low:.2f}",
-                    f"{times['fewbit_fp32'][0] / low:.2f}", f"{times['fewbit_fp32'][0] / times['ort_fp32'][0]:.2f}"]
+                    f"{times['fewbit_fp32'][0] / low:.2f}", f"{times['fewbit_fp32'][0] / times['ort_fp32'][0]:.2f}", f"{seven:.2f}", f"{seven / times[peer][0]:.2f}"]
         summary.append(row)
     header = ["model", "threads", "fastest peer", "ms"]
     if not options.peers_only:
-        header += ["fewbit INT8 ms", "fewbit / fastest peer", "ORT FP32 / fewbit INT8", "fewbit FP32 / fewbit INT8", "fewbit FP32 / ORT FP32"]
+        header += ["fewbit INT8 ms", "fewbit / fastest peer", "ORT FP32 / fewbit INT8", "fewbit FP32 / fewbit INT8", "fewbit FP32 / ORT FP32", "7-bit weights ms", "7-bit weights / fastest peer"]
     table(header, summary)
     for name in dict.fromkeys(name for name, _ in results):
         for key, value in files[name].items():

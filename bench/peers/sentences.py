@@ -53,6 +53,9 @@ def main():
     print(f"| fewbit INT8 dynamic by fewbit | {cosine:.5f} | |")
     row("fewbit INT8 dynamic by ONNX Runtime", embeddings(ours, lines), reference, scores)
     row("ONNX Runtime dynamic", embeddings(theirs, lines), reference, scores)
+    seven = common.WORK / "minilm.seven.onnx"
+    common.fewbit("quantize", model, "-o", seven, "--force", "--preset", "int8-dynamic", "--set", "weights=s7")
+    row("fewbit INT8 dynamic, 7-bit weights, by ONNX Runtime", embeddings(seven, lines), reference, scores)
     some, static = common.WORK / "minilm.some.jsonl", common.WORK / "minilm.static.onnx"      # ranges from 100 of the sentences
     some.write_text("".join(open(data).readlines()[:100]))
     common.fewbit("quantize", model, "-o", static, "--force", "--preset", "int8-static", "--calibration", some)

@@ -210,6 +210,12 @@ static FbStatus parse_activations(const Parser *parser, const json_t *value, FbA
 
 /* ---- the document ---- */
 
+/* MatMulInteger takes 8-bit tensors; codes of 5 to 7 bits are stored in those. */
+static bool stored_in_bytes(const FbWeightSpec *weights)
+{
+    return weights->set && is_integer(weights->code) && fb_dtype_bits(weights->code->storage) == 8;
+}
+
 static FbStatus parse_rule(const Parser *parser, const json_t *value, FbRule *rule)
 {
     static const char *const keys[] = {"match", "weights", "activations", "required"};
@@ -223,8 +229,8 @@ static FbStatus parse_rule(const Parser *parser, const json_t *value, FbRule *ru
     FB_TRY(parse_weights(parser, json_object_get(value, "weights"), &rule->weights));
     FB_TRY(parse_activations(parser, json_object_get(value, "activations"), &rule->activations));
     FB_TRY(fb_json_get_bool(value, "required", "recipe: rule", &rule->required, parser->err));
-    if (rule->activations.kind == FB_ACTIVATION_DYNAMIC && (!rule->weights.set || rule->weights.code->bits != 8 || !is_integer(rule->weights.code))) {
-        return fb_error_set(parser->err, FB_ERR_ARGUMENT, "recipe: dynamic activations need 8-bit integer weights in the same rule");
+    if (rule->activations.kind == FB_ACTIVATION_DYNAMIC && !stored_in_bytes(&rule->weights)) {
+        return fb_error_set(parser->err, FB_ERR_ARGUMENT, "recipe: dynamic activations need integer weights of 5 to 8 bits in the same rule");
     }
     return FB_OK;
 }
