@@ -37,7 +37,7 @@ typedef struct CliCounts { /* "1,2,4" */
 typedef enum CliFormat { CLI_FORMAT_TABLE = 0, CLI_FORMAT_MD, CLI_FORMAT_CSV, CLI_FORMAT_JSON } CliFormat;
 
 typedef struct CliOptions {
-    int json, quiet, force, dry_run, help, man, version, plan, profile;
+    int json, quiet, force, dry_run, help, man, version, plan, profile, pure;
     const char *format_name;
     CliFormat format;
     int64_t threads, seed, samples, batch, runs;
@@ -45,7 +45,7 @@ typedef struct CliOptions {
     double max_loss, percentile, max_seconds;
     const char *isa, *output, *preset, *recipe, *calibration, *statistics, *data, *evaluation, *baseline, *baseline_outputs;
     const char *judged_output, *target, *calibrator, *activations, *layout, *selection, *preprocess, *save_inputs, *save_outputs;
-    const char *mode;
+    const char *mode, *imatrix;
     CliList shapes, excluded, settings, merged;
     CliCounts thread_counts, batches; /* bench */
 } CliOptions;

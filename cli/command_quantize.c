@@ -5,6 +5,7 @@
 
 #include "console.h"
 #include "model_input.h"
+#include "quantize_checkpoint.h"
 #include "samples.h"
 
 typedef struct Job {
@@ -279,6 +280,12 @@ static int print_result(Cli *cli, const Job *job)
 static int run(Cli *cli)
 {
     Job job = {.begin = cli_seconds()};
+    if (fb_checkpoint_recognized(cli->context, cli->operands[0])) {
+        return cli_quantize_checkpoint(cli, cli->operands[0]);
+    }
+    if (cli->options.imatrix || cli->options.pure) {
+        return cli_usage(cli, "--%s is for language models (GGUF, safetensors)", cli->options.imatrix ? "imatrix" : "pure");
+    }
     int exit_code = cli_load_model(cli, cli->operands[0], &job.model);
     if (!exit_code) {
         job.before = cli_inspect_model(cli, job.model, &exit_code);
@@ -315,7 +322,9 @@ static int run(Cli *cli)
 static const char *const examples[] = {"fewbit quantize model.onnx --calibration pictures/", "8-bit weights and activations, written to model.int8.onnx",
                                        "fewbit quantize bert.onnx", "no samples: 8-bit MatMul with ranges taken at run time",
                                        "fewbit quantize model.onnx -p int8-weights -o small.onnx", "smaller file, float arithmetic",
-                                       "fewbit quantize model.onnx -c pictures/ -x 'type:Softmax' -x '*/head*'", "keep these in float", NULL};
+                                       "fewbit quantize model.onnx -c pictures/ -x 'type:Softmax' -x '*/head*'", "keep these in float",
+                                       "fewbit quantize model-f16.gguf", "a language model: model-Q4_K_M.gguf for llama.cpp",
+                                       "fewbit quantize model-f16.gguf -p q5_k_m --set 'blk.*.ffn_down.weight=q6_k' -n", "another mix; show the plan only", NULL};
 
 const CliCommand cli_quantize = {
     .name = "quantize",
@@ -326,7 +335,8 @@ const CliCommand cli_quantize = {
     .most_operands = 1,
     .run = run,
     .description = "Writes a model with fewer bits. Without --preset the choice follows from what is given: with --calibration int8-static; without "
-                   "samples int8-dynamic where MatMul, Gemm or recurrent layers do most of the work. The choice is the first line printed. The file "
+                   "samples int8-dynamic where MatMul, Gemm or recurrent layers do most of the work; a language model (GGUF, safetensors) becomes "
+                   "GGUF, q4_k_m. The choice is the first line printed. The file "
                    "appears under its name only when it is complete. Afterwards: bytes before and after, bits per weight, what stayed float and "
                    "why, and the next command.",
     .examples = examples};

@@ -3,6 +3,7 @@
 #include "calibrate/observer.h"
 #include "fewbit/report.h"
 #include "ops/op.h"
+#include "quantize/gguf_mix.h"
 #include "quantize/recipe.h"
 #include "tensor/encoding.h"
 
@@ -27,7 +28,12 @@ int fb_list_row(FbListKind kind, size_t index, FbListRow *row)
 {
     switch (kind) {
     case FB_LIST_PRESETS:
-        return index < fb_preset_count ? (*row = (FbListRow){fb_presets[index].name, fb_presets[index].summary}, 1) : 0;
+        if (index < fb_preset_count) {
+            *row = (FbListRow){fb_presets[index].name, fb_presets[index].summary};
+            return 1;
+        }
+        index -= fb_preset_count;
+        return index < fb_gguf_preset_count ? (*row = (FbListRow){fb_gguf_presets[index].name, fb_gguf_presets[index].summary}, 1) : 0;
     case FB_LIST_METHODS:
         return index < fb_observer_count ? (*row = (FbListRow){fb_observers[index].name, fb_observers[index].summary}, 1) : 0;
     case FB_LIST_FORMATS:

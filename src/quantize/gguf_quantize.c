@@ -1,0 +1,165 @@
+/* fb_gguf_quantize: plan, key-values, tensors, report. */
+#include <string.h>
+
+#include "base/text.h"
+#include "fewbit/gguf_quantize.h"
+#include "io/gguf/gguf_write.h"
+#include "quantize/gguf_plan.h"
+
+enum { QUANTIZATION_VERSION = 2 };
+
+int fb_gguf_preset_known(const char *name) { return fb_gguf_preset_find(name) != NULL; }
+
+const char *fb_gguf_preset_label(const char *name)
+{
+    static const char *const labels[] = {"F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q2_K", "Q2_K_S", "Q3_K_S", "Q3_K_M",
+                                         "Q3_K_L", "Q4_K_S", "Q4_K_M", "Q5_K_S", "Q5_K_M", "Q6_K", "IQ4_NL", "IQ4_XS", "TQ1_0", "TQ2_0", "MXFP4_MOE"};
+    const FbGgufPreset *preset = fb_gguf_preset_find(name);
+    return preset != NULL ? labels[preset - fb_gguf_presets] : NULL;
+}
+
+static FbStatus find_preset(const char *name, const FbGgufPreset **out, FbError *err)
+{
+    char shown[80];
+    *out = fb_gguf_preset_find(name);
+    if (*out != NULL) {
+        return FB_OK;
+    }
+    const char *nearest = fb_gguf_preset_nearest(name);
+    return fb_error_set(err, FB_ERR_ARGUMENT, "preset '%s' is unknown%s%s%s; 'fewbit list presets' has them all", fb_escape(name, shown, sizeof shown),
+                        nearest != NULL ? "; did you mean '" : "", nearest != NULL ? nearest : "", nearest != NULL ? "'" : "");
+}
+
+/* Keys whose values the file gets anew, or that belong to files in several parts. */
+static bool is_replaced(const char *key)
+{
+    static const char *const keys[] = {"general.quantization_version", "general.file_type", "split.no", "split.count", "split.tensors.count"};
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+        if (strcmp(key, keys[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static FbStatus put_keys(const FbGgufPlan *plan, const FbCheckpoint *checkpoint, FbGgufWriter *writer, FbError *err)
+{
+    for (size_t i = 0; i < checkpoint->metadata_count; i++) {
+        if (!is_replaced(checkpoint->metadata[i].key)) {
+            FB_TRY(fb_gguf_put_meta(writer, &checkpoint->metadata[i], err));
+        }
+    }
+    FB_TRY(fb_gguf_put_u32(writer, "general.quantization_version", QUANTIZATION_VERSION, err));
+    return fb_gguf_put_u32(writer, "general.file_type", plan->preset->file_type, err);
+}
+
+static FbStatus put_tensors(const FbGgufPlan *plan, FbGgufWriter *writer, FbError *err)
+{
+    for (size_t i = 0; i < plan->count; i++) {
+        FB_TRY(fb_gguf_put_tensor(writer, plan->choices[i].tensor.name, &plan->choices[i].tensor.shape, plan->choices[i].type, err));
+    }
+    return FB_OK;
+}
+
+/* ---- report ---- */
+
+static FbStatus fill_report(const FbGgufPlan *plan, FbGgufReport *report, FbError *err)
+{
+    uint64_t bits = 0, elements = 0;
+    report->preset = plan->preset->name;
+    report->architecture = plan->facts.architecture;
+    report->weights = fb_arena_array(plan->arena, plan->count + 1, sizeof *report->weights);
+    if (report->weights == NULL) {
+        return fb_error_memory(plan->context, err, "a report", plan->count * sizeof *report->weights);
+    }
+    for (size_t i = 0; i < plan->count; i++) {
+        const FbGgufChoice *choice = &plan->choices[i];
+        FbGgufWeight *weight = &report->weights[i];
+        *weight = (FbGgufWeight){.name = choice->tensor.name, .rank = choice->tensor.shape.rank, .bytes_before = choice->bytes_before,
+                                 .bytes_after = choice->bytes_after, .reason = choice->reason};
+        weight->type_before = fb_ggml_type_name(choice->tensor.number);
+        weight->type_after = fb_ggml_type_name(choice->type);
+        for (int axis = 0; axis < weight->rank && axis < 4; axis++) {
+            weight->shape[axis] = choice->tensor.shape.dims[axis];
+        }
+        report->weight_bytes_before += weight->bytes_before;
+        report->weight_bytes_after += weight->bytes_after;
+        if (fb_ggml_type_quantized(choice->type)) {
+            report->quantized_count++;
+            bits += 8 * weight->bytes_after;
+            elements += (uint64_t)(fb_gguf_rows(&choice->tensor) * fb_gguf_columns(&choice->tensor));
+        }
+    }
+    report->weight_count = plan->count;
+    report->effective_bits = elements > 0 ? (double)bits / (double)elements : 0.0;
+    return FB_OK;
+}
+
+void fb_gguf_report_free(FbContext *context, FbGgufReport *report)
+{
+    (void)context;
+    if (report->owner != NULL) {
+        fb_arena_free(report->owner);
+    }
+    *report = (FbGgufReport){0};
+}
+
+/* ---- all of it ---- */
+
+static FbStatus write_file(const FbGgufPlan *plan, FbGgufWriter *writer, const char *output, const FbGgufOptions *options, FbGgufReport *report,
+                           FbError *err)
+{
+    report->bytes_after = fb_gguf_file_bytes(writer);
+    if (options->dry_run) {
+        return FB_OK;
+    }
+    FB_TRY(fb_gguf_start(writer, output, options->overwrite != 0, err));
+    FB_TRY(fb_gguf_write_strips(plan, writer, &report->zeroed_blocks, err));
+    if (report->zeroed_blocks > 0) {
+        fb_log(plan->context, FB_LOG_WARNING, "zeroed-blocks", "%llu blocks have elements so small that their scale is stored as 0",
+               (unsigned long long)report->zeroed_blocks);
+    }
+    return fb_gguf_commit(writer, report->sha256, err);
+}
+
+static FbStatus quantize(FbGgufPlan *plan, const FbCheckpoint *checkpoint, const char *output, const FbGgufOptions *options, FbGgufReport *report,
+                         FbError *err)
+{
+    FbGgufWriter *writer;
+    FB_TRY(find_preset(options->preset != NULL ? options->preset : "q4_k_m", &plan->preset, err));
+    if (strcmp(checkpoint->format, "gguf") != 0) {
+        return fb_error_set(err, FB_ERR_UNSUPPORTED, "%s: only GGUF files can be quantized to GGUF", checkpoint->format);
+    }
+    FB_TRY(fb_gguf_plan_facts(plan, checkpoint, err));
+    FB_TRY(fb_gguf_plan_tensors(plan, checkpoint, err));
+    FB_TRY(fb_gguf_plan_types(plan, options, err));
+    FB_TRY(fill_report(plan, report, err));
+    report->bytes_before = checkpoint->file_bytes;
+    FB_TRY(fb_gguf_writer_create(plan->context, &writer, err));
+    FbStatus status = put_keys(plan, checkpoint, writer, err);
+    status = status == FB_OK ? put_tensors(plan, writer, err) : status;
+    status = status == FB_OK ? write_file(plan, writer, output, options, report, err) : status;
+    fb_gguf_writer_free(writer);
+    return status;
+}
+
+FbStatus fb_gguf_quantize(FbContext *context, const FbCheckpoint *checkpoint, const char *output, const FbGgufOptions *options,
+                          FbGgufReport *report, FbError *err)
+{
+    FbGgufReport unused;
+    FbGgufOptions all = {.struct_bytes = sizeof all};
+    FbGgufReport *to = report != NULL ? report : &unused;
+    FbGgufPlan plan = {.context = context, .arena = fb_arena_create(context)};
+    *to = (FbGgufReport){.owner = plan.arena};
+    if (plan.arena == NULL) {
+        return fb_error_memory(context, err, "a plan", 0);
+    }
+    if (options != NULL) {
+        memcpy(&all, options, options->struct_bytes < sizeof all ? options->struct_bytes : sizeof all);
+    }
+    FbStatus status = quantize(&plan, checkpoint, output, &all, to, err);
+    if (status != FB_OK || report == NULL) {
+        fb_gguf_report_free(context, to);
+    }
+    return status;
+}

@@ -1,0 +1,20 @@
+# quantize of a checkpoint: the plan, what is refused, the default output's name.
+cp "$SOURCE/tests/fuzz/seeds/gguf/vocabulary" tiny-F16.gguf
+$FEWBIT quantize tiny-F16.gguf -n
+$FEWBIT quantize tiny-F16.gguf -p Q8_0
+echo "exit $?"
+ls
+$FEWBIT quantize tiny-F16.gguf -p Q8_0
+echo "exit $?"
+$FEWBIT quantize tiny-F16.gguf -p q8_0 --force --json
+$FEWBIT quantize tiny-F16.gguf -p Q4_K_N
+echo "exit $?"
+$FEWBIT quantize tiny-F16.gguf -p int8-static
+echo "exit $?"
+$FEWBIT quantize tiny-F16.gguf --calibration x
+echo "exit $?"
+$FEWBIT quantize tiny-F16.gguf --set 'no.such=q8_0'
+echo "exit $?"
+$FEWBIT quantize tiny-F16.gguf -o tiny-F16.gguf --force
+echo "exit $?"
+$FEWBIT quantize missing.onnx --pure
