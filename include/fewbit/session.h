@@ -16,6 +16,13 @@ typedef enum FbMode {
     FB_MODE_INTEGER        /* 8-bit Quants and encoded weights run on integers wherever an operator has a form on codes */
 } FbMode;
 
+/* How a session keeps the keys and values of language models. */
+typedef enum FbCacheType {
+    FB_CACHE_F32 = 0,
+    FB_CACHE_F16,
+    FB_CACHE_Q8_0 /* codes of 8 bits with one half for every 32 numbers */
+} FbCacheType;
+
 /* Called right after the step that produced an observed value; `tensor` is valid during the call only. channels_last: the memory order
  * is N, spatial..., C although tensor->dims is logical (N, C, spatial...). A status other than FB_OK stops the run. */
 typedef FbStatus (*FbObserve)(void *user, size_t index, const FbTensor *tensor, int channels_last, FbError *err);
@@ -27,6 +34,10 @@ typedef struct FbSessionOptions {
     size_t observed_count;
     FbObserve observe;
     void *observe_user;
+    /* Language models only: the cache of keys and values. Its memory is allocated with the session; capacity 0: it grows with the runs. */
+    uint64_t cache_capacity;     /* positions per sequence */
+    size_t cache_sequences;      /* 0: one, or with capacity 0 any number */
+    FbCacheType cache_type;
 } FbSessionOptions;
 
 /* The session keeps a reference to nothing of the model's memory that an edit would change: the model may be edited or freed afterwards. */
@@ -37,6 +48,8 @@ FB_API FB_MUST_CHECK FbStatus fb_session_create(FbContext *context, const FbMode
 FB_API FB_MUST_CHECK FbStatus fb_session_run(FbSession *session, const FbTensor *inputs, size_t input_count, FbTensor *outputs,
                                              size_t output_count, FbError *err);
 FB_API void fb_session_free(FbSession *session);
+/* Bytes that the session holds for keys and values. */
+FB_API uint64_t fb_session_cache_bytes(const FbSession *session);
 
 #ifdef __cplusplus
 }

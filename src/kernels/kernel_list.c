@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "kernels/attention_f32.h"
 #include "kernels/binary.h"
 #include "kernels/codes.h"
 #include "kernels/depthwise_f32.h"
@@ -37,6 +38,7 @@ FB_ROWS_OF(fb_scan_f32)
 FB_ROWS_OF(fb_grid_f32)
 FB_ROWS_OF(fb_codes)
 FB_ROWS_OF(fb_lstm)
+FB_ROWS_OF(fb_attention_f32)
 
 const FbKernelPrimitive fb_kernel_primitives[] = {
     FB_PRIMITIVE(fb_product_f32, "product_f32", "matrix products and convolutions of floats"),
@@ -53,6 +55,7 @@ const FbKernelPrimitive fb_kernel_primitives[] = {
     FB_PRIMITIVE(fb_grid_f32, "grid_f32", "rounding to a grid, and to codes"),
     FB_PRIMITIVE(fb_codes, "codes", "tables, arithmetic and pooling on codes"),
     FB_PRIMITIVE(fb_lstm, "lstm_f32", "steps of an LSTM, and its sums of codes"),
+    FB_PRIMITIVE(fb_attention_f32, "attention_f32", "attention to cached keys and values, block by block"),
 };
 const size_t fb_kernel_primitive_count = sizeof fb_kernel_primitives / sizeof fb_kernel_primitives[0];
 

@@ -1,4 +1,5 @@
 /* The kernel tables of the row primitives, best first; pick takes the first row that the instruction sets allow. */
+#include "kernels/attention_f32.h"
 #include "kernels/binary.h"
 #include "kernels/codes.h"
 #include "kernels/depthwise_f32.h"
@@ -37,6 +38,7 @@ FB_KERNEL_TABLE(FbScanF32Kernel, fb_scan_f32)
 FB_KERNEL_TABLE(FbGridF32Kernel, fb_grid_f32)
 FB_KERNEL_TABLE(FbCodesKernel, fb_codes)
 FB_KERNEL_TABLE(FbLstmKernel, fb_lstm)
+FB_KERNEL_TABLE(FbAttentionKernel, fb_attention_f32)
 FB_KERNEL_TABLE(FbDepthwiseU8S8Kernel, fb_depthwise_u8s8)
 
 FbUnaryF32 fb_unary_f32_pick(unsigned cpu, FbUnaryKind kind) { return fb_unary_f32_first(cpu)->run[kind]; }
@@ -49,5 +51,6 @@ const FbPoolF32Kernel *fb_pool_f32_pick(unsigned cpu) { return fb_pool_f32_first
 const FbSoftmaxF32Kernel *fb_softmax_f32_pick(unsigned cpu) { return fb_softmax_f32_first(cpu); }
 const FbNormF32Kernel *fb_norm_f32_pick(unsigned cpu) { return fb_norm_f32_first(cpu); }
 const FbCodesKernel *fb_codes_pick(unsigned cpu) { return fb_codes_first(cpu); }
+const FbAttentionKernel *fb_attention_f32_pick(unsigned cpu) { return fb_attention_f32_first(cpu); }
 const FbLstmKernel *fb_lstm_pick(unsigned cpu) { return fb_lstm_first(cpu); }
 const FbDepthwiseU8S8Kernel *fb_depthwise_u8s8_pick(unsigned cpu) { return fb_depthwise_u8s8_first(cpu); }

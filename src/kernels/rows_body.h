@@ -1,4 +1,5 @@
 /* Every row primitive; included once per instruction set after its simd_*.h. */
+#include "kernels/attention_f32_body.h"
 #include "kernels/binary_body.h"
 #include "kernels/codes_body.h"
 #include "kernels/depthwise_f32_body.h"

@@ -44,6 +44,7 @@ typedef struct FbCall {
     size_t scratch_bytes;
     void *state;             /* lowering: what prepare made */
     void *bound;             /* lowering: what bind made */
+    struct FbKvCache *cache; /* STATE: keys and values that the session keeps (ops/kv_cache.h); NULL: nobody keeps any */
 } FbCall;
 
 /* How a decoded node behaves; a row's flags. */
@@ -55,7 +56,8 @@ typedef enum FbOpFlags {
     FB_OP_RANDOM = 1 << 4,     /* never folded */
     FB_OP_MOVES_DATA = 1 << 5, /* output elements are input 0's elements (of all inputs, where any number of them is taken): codes and
                                   parameters pass through (Transpose, Slice, MaxPool, Concat) */
-    FB_OP_CONTROL = 1 << 6     /* If, Loop, Scan: the executor runs it by nested plans, there is no run */
+    FB_OP_CONTROL = 1 << 6,    /* If, Loop, Scan: the executor runs it by nested plans, there is no run */
+    FB_OP_STATE = 1 << 7       /* reads and changes what the session keeps (FbCall.cache): never folded, runs when its turn comes */
 } FbOpFlags;
 
 struct FbLowering;

@@ -5,6 +5,7 @@ extern const FbOpFamily fb_ops_attention;
 extern const FbOpFamily fb_ops_bias_gelu;
 extern const FbOpFamily fb_ops_binary;
 extern const FbOpFamily fb_ops_boxes;
+extern const FbOpFamily fb_ops_cached_attention;
 extern const FbOpFamily fb_ops_cast;
 extern const FbOpFamily fb_ops_control_flow;
 extern const FbOpFamily fb_ops_conv;
@@ -57,6 +58,7 @@ const FbOpFamily *const fb_op_families[] = {
     &fb_ops_bias_gelu,
     &fb_ops_binary,
     &fb_ops_boxes,
+    &fb_ops_cached_attention,
     &fb_ops_cast,
     &fb_ops_control_flow,
     &fb_ops_conv,

@@ -121,7 +121,7 @@ static FbStatus make_call(FbBinding *binding, FbArena *arena, const FbStep *step
     }
     *call = (FbCall){.context = binding->instance->context, .node = step->node, .params = step->run_params, .input_count = (int)step->input_count,
                      .output_count = (int)step->output_count, .inputs = inputs, .outputs = outputs, .channels_last = step->channels_last,
-                     .state = step->state};
+                     .state = step->state, .cache = binding->instance->cache};
     return FB_OK;
 }
 
@@ -134,7 +134,7 @@ static bool reads_shape_only(const FbStep *step)
 static bool can_evaluate(const FbBinding *binding, const FbStep *step)
 {
     uint64_t bytes = 0;
-    if (step->kind == FB_STEP_LOWERED || (step->kind == FB_STEP_OP && (step->op->flags & FB_OP_RANDOM) != 0)) {
+    if (step->kind == FB_STEP_LOWERED || (step->kind == FB_STEP_OP && (step->op->flags & (FB_OP_RANDOM | FB_OP_STATE)) != 0)) {
         return false;
     }
     for (uint32_t i = 0; i < step->input_count && !reads_shape_only(step); i++) {

@@ -59,7 +59,7 @@ static FbStatus evaluate(FbContext *context, FbArena *arena, const FbNode *node,
     bool known, fits;
     FB_TRY(fb_op_decode(node, arena, &op, &params, err));
     bool view = (op->flags & FB_OP_VIEW) != 0;
-    if ((op->run == NULL && !view) || (op->flags & FB_OP_RANDOM) != 0) {
+    if ((op->run == NULL && !view) || (op->flags & (FB_OP_RANDOM | FB_OP_STATE)) != 0) {
         return FB_OK;
     }
     FbType *types = fb_arena_array(arena, node->output_count + 1u, sizeof *types);

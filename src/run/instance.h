@@ -87,6 +87,7 @@ struct FbInstance {
     const FbBinding *last;       /* of the last run */
     bool profile;
     bool forecast;               /* bind without allocating memory for stages */
+    struct FbKvCache *cache;     /* the session's; NULL */
 };
 
 /* bind.c */

@@ -106,6 +106,8 @@ enum { FB_BINDINGS_MAX = 4 };
 
 FbStatus fb_instance_create(const FbPlan *plan, FbInstance **instance, FbError *err);
 void fb_instance_free(FbInstance *instance); /* NULL is fine */
+/* state.c: a cache for the steps that keep keys and values, which the caller frees after the instance; NULL: there are no such steps. */
+FbStatus fb_instance_keep(FbInstance *instance, const FbSessionOptions *options, struct FbKvCache **cache, FbError *err);
 void fb_instance_observe(FbInstance *instance, FbObserve observe, void *user);
 /* inputs[plan->input_count], dtypes and ranks checked against the plan's declarations by the caller or here. outputs[plan->output_count]
  * point into the instance until its next run. */

@@ -1,11 +1,13 @@
 /* The public session: a plan, one instance of it, and the checks of what the caller feeds. */
 #include "base/text.h"
+#include "ops/kv_cache.h"
 #include "run/plan.h"
 
 struct FbSession {
     FbContext *context;
     FbPlan *plan;
     FbInstance *instance;
+    FbKvCache *cache;
     const FbTensor **inputs;
 };
 
@@ -15,6 +17,7 @@ void fb_session_free(FbSession *session)
         return;
     }
     fb_instance_free(session->instance);
+    fb_kv_cache_free(session->cache);
     fb_plan_free(session->plan);
     fb_free(session->context, session->inputs);
     fb_free(session->context, session);
@@ -43,6 +46,7 @@ static FbStatus build(FbSession *session, const FbModel *model, const FbSessionO
     FbPlanOptions plan_options = {.mode = options->mode, .observed = options->observed, .observed_count = options->observed_count};
     FB_TRY(fb_plan_create(session->context, model, &plan_options, &session->plan, err));
     FB_TRY(fb_instance_create(session->plan, &session->instance, err));
+    FB_TRY(fb_instance_keep(session->instance, options, &session->cache, err));
     fb_instance_observe(session->instance, options->observe, options->observe_user);
     session->inputs = fb_alloc_zero(session->context, (session->plan->input_count + 1) * sizeof(FbTensor *));
     return session->inputs != NULL ? FB_OK : fb_error_memory(session->context, err, "a session", 0);
@@ -126,6 +130,11 @@ int fb_session_step(const FbSession *session, size_t index, FbStepInfo *info)
 void fb_session_profile(FbSession *session, int on)
 {
     fb_instance_profile(session->instance, on != 0);
+}
+
+uint64_t fb_session_cache_bytes(const FbSession *session)
+{
+    return session->cache != NULL ? session->cache->bytes : 0;
 }
 
 const FbPlan *fb_session_plan(const FbSession *session)
