@@ -7,6 +7,7 @@
 #include "fewbit/context.h"
 #include "fewbit/dataset.h"
 #include "fewbit/evaluate.h"
+#include "fewbit/generate.h"
 #include "fewbit/gguf_quantize.h"
 #include "fewbit/hardware.h"
 #include "fewbit/language.h"
