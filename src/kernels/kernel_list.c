@@ -13,6 +13,7 @@
 #include "kernels/norm_f32.h"
 #include "kernels/pool_f32.h"
 #include "kernels/product_f32.h"
+#include "kernels/product_lowbit.h"
 #include "kernels/product_u8s8.h"
 #include "kernels/reduce.h"
 #include "kernels/round_grid.h"
@@ -26,6 +27,7 @@
 
 FB_ROWS_OF(fb_product_f32)
 FB_ROWS_OF(fb_product_u8s8)
+FB_ROWS_OF(fb_product_lowbit)
 FB_ROWS_OF(fb_depthwise_f32)
 FB_ROWS_OF(fb_depthwise_u8s8)
 FB_ROWS_OF(fb_pool_f32)
@@ -43,6 +45,7 @@ FB_ROWS_OF(fb_attention_f32)
 const FbKernelPrimitive fb_kernel_primitives[] = {
     FB_PRIMITIVE(fb_product_f32, "product_f32", "matrix products and convolutions of floats"),
     FB_PRIMITIVE(fb_product_u8s8, "product_u8s8", "matrix products and convolutions of codes"),
+    FB_PRIMITIVE(fb_product_lowbit, "product_lowbit", "matrix products with weights of few bits"),
     FB_PRIMITIVE(fb_depthwise_f32, "depthwise_f32", "depthwise convolutions of floats"),
     FB_PRIMITIVE(fb_depthwise_u8s8, "depthwise_u8s8", "depthwise convolutions of codes"),
     FB_PRIMITIVE(fb_pool_f32, "pool_f32", "pooling of floats"),

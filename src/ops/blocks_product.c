@@ -1,13 +1,17 @@
-/* Products with weights in block types, through the float kernels. */
+/* Products with weights in block types: through the float kernels, or on codes. */
 #include "ops/blocks_product.h"
 
 #include "kernels/product_f32.h"
+#include "kernels/product_lowbit.h"
 #include "ops/fused.h"
 
 enum {
     SLAB_DEPTH = 512,  /* elements of a panel that are decoded at a time; a multiple of every block */
     ROW_BLOCK = 192,   /* rows that share a decoded panel: a slab of them stays in the second cache */
-    ROW_TILE_MAX = 16
+    ROW_TILE_MAX = 16,
+    CODES_BYTES = 192 << 10, /* rounded rows that panels pass by: they stay in the second cache */
+    UNIT_BYTES = 128 << 10,  /* of weights in a unit of work at least, as long as there are UNITS_WANTED units */
+    UNITS_WANTED = 16
 };
 
 typedef struct BlocksFloat {
@@ -24,13 +28,6 @@ static size_t slab_of(const FbPackedBlocks *w) { return at_most(w->depth, SLAB_D
 static size_t slot_floats(const FbProductF32Kernel *kernel, const FbPackedBlocks *w)
 {
     return ((kernel->col_tile + 1) * slab_of(w) + 15) / 16 * 16;
-}
-
-size_t fb_blocks_product_scratch(FbContext *context, const FbPackedBlocks *w, size_t rows)
-{
-    (void)rows;
-    const FbProductF32Kernel *kernel = fb_product_f32_pick(fb_context_cpu(context));
-    return (size_t)fb_context_threads(context) * slot_floats(kernel, w) * sizeof(float);
 }
 
 /* Columns [col, col + cols) over depth [k, k + depth), as the float kernel wants them. */
@@ -92,11 +89,8 @@ static void float_units(void *arg, size_t slot, size_t begin, size_t end)
     }
 }
 
-void fb_blocks_product(FbContext *context, const FbBlocksProduct *product)
+static void product_in_float(FbContext *context, const FbBlocksProduct *product)
 {
-    if (product->rows == 0) {
-        return;
-    }
     BlocksFloat f = {.product = product, .kernel = fb_product_f32_pick(fb_context_cpu(context))};
     f.row_blocks = (product->rows + ROW_BLOCK - 1) / ROW_BLOCK;
     f.row_block = (product->rows + f.row_blocks - 1) / f.row_blocks;
@@ -105,4 +99,136 @@ void fb_blocks_product(FbContext *context, const FbBlocksProduct *product)
     f.col_blocks = (product->w->rows + f.kernel->col_tile - 1) / f.kernel->col_tile;
     f.slot_floats = slot_floats(f.kernel, product->w);
     fb_parallel(context, float_units, &f, f.row_blocks * f.col_blocks, 65536 / (product->w->depth * f.kernel->col_tile + 1) + 1);
+}
+
+/* ---- on codes ---- */
+
+typedef struct BlocksCodes {
+    const FbBlocksProduct *product;
+    const FbProductLowbitKernel *kernel;
+    FbLowbitRun run;
+    size_t elements;          /* of a block; 1: A stays float */
+    const void *a;            /* rounded, or the product's own */
+    size_t a_stride;          /* bytes */
+    size_t row_block, row_blocks, panel_block, panel_blocks;
+} BlocksCodes;
+
+static size_t at_least(size_t a, size_t b) { return a > b ? a : b; }
+
+static size_t codes_stride(const FbPackedBlocks *w)
+{
+    const size_t group = w->type->elements == 1 ? sizeof(float) : w->type->elements == 32 ? sizeof(FbCodes32) : sizeof(FbCodes256);
+    return w->row_blocks * group;
+}
+
+bool fb_blocks_product_has_codes(const FbPackedBlocks *w) { return fb_lowbit_form_of(w->type->number) != FB_LOWBIT_COUNT; }
+bool fb_blocks_product_is_exact(const FbPackedBlocks *w) { return w->type->elements == 1; }
+
+/* Halves of many rows are better decoded once for all of them. */
+static bool on_codes(const FbPackedBlocks *w, size_t rows, bool codes)
+{
+    return codes && (w->type->elements > 1 || rows <= FB_LOWBIT_ROWS);
+}
+
+size_t fb_blocks_product_scratch(FbContext *context, const FbPackedBlocks *w, size_t rows, bool codes)
+{
+    if (on_codes(w, rows, codes)) {
+        return w->type->elements == 1 ? 0 : rows * codes_stride(w);
+    }
+    return (size_t)fb_context_threads(context) * slot_floats(fb_product_f32_pick(fb_context_cpu(context)), w) * sizeof(float);
+}
+
+static void round_rows(void *arg, size_t slot, size_t begin, size_t end)
+{
+    const BlocksCodes *c = arg;
+    const FbBlocksProduct *b = c->product;
+    (void)slot;
+    for (size_t r = begin; r < end; r++) {
+        char *to = (char *)b->scratch + r * c->a_stride;
+        if (c->elements == 32) {
+            c->kernel->codes32(b->a + r * b->w->depth, b->w->row_blocks, (FbCodes32 *)(void *)to);
+        } else {
+            c->kernel->codes256(b->a + r * b->w->depth, b->w->row_blocks, (FbCodes256 *)(void *)to);
+        }
+    }
+}
+
+/* Some panels against up to FB_LOWBIT_ROWS rows; the last panel's columns may be too many for C. */
+static void panels_by_rows(const BlocksCodes *c, size_t row, size_t rows, size_t panel, size_t panels)
+{
+    const FbBlocksProduct *b = c->product;
+    const FbPackedBlocks *w = b->w;
+    const size_t col = panel * FB_PANEL_ROWS, cols = at_most(panels * FB_PANEL_ROWS, w->rows - col), whole = cols / FB_PANEL_ROWS;
+    float aside[FB_LOWBIT_ROWS * FB_LOWBIT_COLS];
+    FbProductLowbit p = {.rows = rows, .blocks = w->row_blocks, .panels = whole, .w = fb_packed_panel(w, b->matrix, panel),
+                         .a = (const char *)c->a + row * c->a_stride, .a_stride = c->a_stride, .c = b->c + row * b->c_stride + col,
+                         .c_stride = b->c_stride};
+    if (whole > 0) {
+        c->run(&p);
+    }
+    if (whole < panels) {
+        p.w = fb_packed_panel(w, b->matrix, panel + whole);
+        p.panels = 1;
+        p.c = aside;
+        p.c_stride = FB_LOWBIT_COLS;
+        c->run(&p);
+        for (size_t r = 0; r < rows; r++) {
+            memcpy(b->c + (row + r) * b->c_stride + col + whole * FB_PANEL_ROWS, aside + r * FB_LOWBIT_COLS, (cols - whole * FB_PANEL_ROWS) * sizeof *aside);
+        }
+    }
+}
+
+/* Unit: some panels against a block of rows. With many rows one panel at a time passes by all of them. */
+static void code_units(void *arg, size_t slot, size_t begin, size_t end)
+{
+    const BlocksCodes *c = arg;
+    const FbBlocksProduct *b = c->product;
+    (void)slot;
+    for (size_t unit = begin; unit < end; unit++) {
+        const size_t row = unit / c->panel_blocks * c->row_block, rows = at_most(c->row_block, b->rows - row);
+        const size_t first = unit % c->panel_blocks * c->panel_block, panels = at_most(c->panel_block, b->w->panels - first);
+        const size_t step = rows <= FB_LOWBIT_ROWS ? panels : 1;
+        for (size_t panel = first; panel < first + panels; panel += step) {
+            for (size_t r = row; r < row + rows; r += FB_LOWBIT_ROWS) {
+                panels_by_rows(c, r, at_most(FB_LOWBIT_ROWS, row + rows - r), panel, step);
+            }
+        }
+        if (b->epilogue != NULL && (b->epilogue->bias != NULL || b->epilogue->count > 0)) {
+            const size_t col = first * FB_PANEL_ROWS, cols = at_most(panels * FB_PANEL_ROWS, b->w->rows - col);
+            FbEpilogue epilogue;
+            fb_epilogue_shift(b->epilogue, row, col, &epilogue);
+            c->kernel->epilogue(&epilogue, rows, cols, b->c + row * b->c_stride + col, b->c_stride);
+        }
+    }
+}
+
+static void product_on_codes(FbContext *context, const FbBlocksProduct *product)
+{
+    const FbPackedBlocks *w = product->w;
+    const unsigned cpu = fb_context_cpu(context);
+    BlocksCodes c = {.product = product, .kernel = fb_product_lowbit_pick(cpu), .elements = (size_t)w->type->elements,
+                     .run = fb_product_lowbit_run(cpu, fb_lowbit_form_of(w->type->number)), .a = product->scratch, .a_stride = codes_stride(w)};
+    if (c.elements == 1) {
+        c.a = product->a;
+    } else {
+        fb_parallel(context, round_rows, &c, product->rows, 16384 / (w->depth + 1) + 1);
+    }
+    const size_t most = at_least(CODES_BYTES / c.a_stride / FB_LOWBIT_ROWS * FB_LOWBIT_ROWS, 2 * FB_LOWBIT_ROWS);
+    c.row_block = at_most(most, (product->rows + FB_LOWBIT_ROWS - 1) / FB_LOWBIT_ROWS * FB_LOWBIT_ROWS);
+    c.row_blocks = (product->rows + c.row_block - 1) / c.row_block;
+    c.panel_block = at_most(UNIT_BYTES / w->panel_bytes + 1, at_least(w->panels / UNITS_WANTED, 1));
+    c.panel_blocks = (w->panels + c.panel_block - 1) / c.panel_block;
+    fb_parallel(context, code_units, &c, c.row_blocks * c.panel_blocks, 1);
+}
+
+void fb_blocks_product(FbContext *context, const FbBlocksProduct *product)
+{
+    if (product->rows == 0) {
+        return;
+    }
+    if (on_codes(product->w, product->rows, product->codes)) {
+        product_on_codes(context, product);
+    } else {
+        product_in_float(context, product);
+    }
 }

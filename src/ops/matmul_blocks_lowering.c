@@ -6,6 +6,7 @@
 
 typedef struct MatmulBlocksState {
     const FbPackedBlocks *w;
+    bool codes;
     FbFused fused;
 } MatmulBlocksState;
 
@@ -40,6 +41,7 @@ static FbStatus matmul_blocks_prepare(const FbPrepare *prepare, void **state, Fb
         return fb_error_memory(prepare->context, err, "matrix product", sizeof *s);
     }
     FB_TRY(fb_block_store_get(prepare->store, prepare->constants[1], !p->transpose_b, &s->w, err));
+    s->codes = fb_blocks_product_has_codes(s->w) && (prepare->integer_mode || fb_blocks_product_is_exact(s->w));
     FB_TRY(fb_fused_prepare(prepare, s->w->rows, &s->fused, err));
     *state = s;
     return FB_OK;
@@ -53,7 +55,7 @@ static FbStatus matmul_blocks_bind(FbBind *bind, FbError *err)
         return fb_error_memory(bind->context, err, "matrix product", sizeof *bound);
     }
     bound->rows = (size_t)fb_tensor_elements(bind->call->inputs[0]) / s->w->depth;
-    bind->scratch_bytes = fb_blocks_product_scratch(bind->context, s->w, bound->rows);
+    bind->scratch_bytes = fb_blocks_product_scratch(bind->context, s->w, bound->rows, s->codes);
     bind->bound = bound;
     return FB_OK;
 }
@@ -65,7 +67,7 @@ static FbStatus matmul_blocks_run(const FbCall *call, FbError *err)
     FbEpilogue epilogue;
     fb_fused_epilogue(&s->fused, call, s->w->rows, &epilogue);
     const FbBlocksProduct product = {.w = s->w, .rows = bound->rows, .a = call->inputs[0]->data, .c = call->outputs[0]->data,
-                                     .c_stride = s->w->rows, .epilogue = &epilogue, .scratch = call->scratch};
+                                     .c_stride = s->w->rows, .epilogue = &epilogue, .codes = s->codes, .scratch = call->scratch};
     fb_blocks_product(call->context, &product);
     return fb_check_cancel(call->context, err);
 }
@@ -79,8 +81,8 @@ static uint64_t matmul_blocks_macs(const FbCall *call)
 
 static const char *matmul_blocks_kernel(const void *state)
 {
-    (void)state;
-    return "product_f32";
+    const MatmulBlocksState *s = state;
+    return s->codes ? "product_lowbit" : "product_f32";
 }
 
 const FbLowering fb_matmul_blocks_lowering = {"matmul_blocks", matmul_blocks_accepts, matmul_blocks_prepare, NULL, matmul_blocks_bind,

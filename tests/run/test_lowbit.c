@@ -1,5 +1,6 @@
 /* Weights in block types: looked up and multiplied from one packed copy, against decoding the whole constant. */
 #include <math.h>
+#include <stdlib.h>
 
 #include "base/random.h"
 #include "ops/packed_blocks.h"
@@ -169,6 +170,67 @@ static void products_of_every_type(void **state)
     }
 }
 
+static float *random_floats(FbContext *context, size_t count, uint64_t seed)
+{
+    float *x = fb_alloc_array(context, count, sizeof *x);
+    assert_non_null(x);
+    fill_floats(x, count, seed);
+    return x;
+}
+
+/* With A rounded to 8 bits: near the float product, and the same bits whatever the number of rows and threads. */
+static void rounded_activations(void **state)
+{
+    (void)state;
+    enum { COLS = 300, ROWS = 50, DEPTH = 768 };
+    for (size_t t = 0; t < fb_block_type_count; t++) {
+        const FbBlockType *type = &fb_block_types[t];
+        if (type->decode == NULL) {
+            continue;
+        }
+        float *rows_of[3] = {NULL, NULL, NULL}, bias[COLS];
+        fill_floats(bias, COLS, 9);
+        for (int variant = 0; variant < 3; variant++) { /* float; on codes; on codes row by row with one thread */
+            Fixture f = {.context = build_context(variant == 2 ? 1 : 2)};
+            f.model = build_model(f.context);
+            f.graph = f.model->graph;
+            const int64_t height = variant == 2 ? 1 : ROWS;
+            float *x = random_floats(f.context, ROWS * DEPTH, 1);
+            build_input(f.graph, "x", FB_DTYPE_F32, 2, DIMS(height, DEPTH));
+            build_blocks(f.graph, "w", type->code.name, 2, DIMS(COLS, DEPTH), t + 1);
+            build_constant(f.graph, "b", FB_DTYPE_F32, 1, DIMS(COLS), bias);
+            const FbId gemm = build_node(f.graph, "Gemm", 13, "x,w,b", "y");
+            assert_int_equal(fb_graph_set_attribute_int(f.graph, gemm, "transB", 1, NULL), FB_OK);
+            build_output(f.graph, "y");
+            FbPlan *plan = make_plan(&f, variant == 0 ? FB_MODE_FLOAT : FB_MODE_INTEGER, false);
+            rows_of[variant] = malloc(ROWS * COLS * sizeof(float));
+            for (int64_t row = 0; row < ROWS; row += height) {
+                size_t count;
+                const FbTensor given = floats(x + row * DEPTH, 2, DIMS(height, DEPTH)), *inputs[] = {&given};
+                float *got = run_plan(&f, plan, inputs, &count);
+                memcpy(rows_of[variant] + row * COLS, got, count * sizeof *got);
+                fb_free(f.context, got);
+            }
+            fb_plan_free(plan);
+            fb_free(f.context, x);
+            end(&f);
+        }
+        double error = 0, size = 0;
+        for (size_t i = 0; i < ROWS * COLS; i++) {
+            const double want = (double)rows_of[0][i], got = (double)rows_of[1][i];
+            error += (want - got) * (want - got);
+            size += want * want;
+        }
+        if (!(error <= size * 1e-4)) { /* 1 %; rounding to 8 bits gives about 0.6 */
+            fail_msg("%s: error %g of %g", type->code.name, sqrt(error), sqrt(size));
+        }
+        assert_memory_equal(rows_of[1], rows_of[2], ROWS * COLS * sizeof(float));
+        for (int variant = 0; variant < 3; variant++) {
+            free(rows_of[variant]);
+        }
+    }
+}
+
 /* Weights with the inputs outermost, in blocks of one element; a batch in front of MatMul. */
 static void inputs_outermost(void **state)
 {
@@ -228,7 +290,7 @@ static void index_out_of_range(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(rows_of_every_type), cmocka_unit_test(index_out_of_range),
-                                       cmocka_unit_test(products_of_every_type), cmocka_unit_test(inputs_outermost),
+                                       cmocka_unit_test(products_of_every_type), cmocka_unit_test(inputs_outermost), cmocka_unit_test(rounded_activations),
                                        cmocka_unit_test(one_copy)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

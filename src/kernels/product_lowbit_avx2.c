@@ -1,0 +1,326 @@
+/* The low-bit product for AVX2: blocks of 32, halves, and rounding A. */
+#include "kernels/product_lowbit_avx2.h"
+
+#include "kernels/product_lowbit_epilogue.h"
+#include "tensor/block_type.h"
+
+/* ---- blocks of 32: 256 codes unpacked once for all rows ---- */
+
+typedef struct LowbitWeights {
+    __m256 d, minimum;
+    __m256i codes[8];        /* unsigned, or magnitudes of signed ones */
+    __m256i whole[8];        /* signed codes, where codes are their magnitudes */
+} LowbitWeights;
+
+FB_INLINE __m256 add_sum(const LowbitWeights *w, const FbCodes32 *a, __m256i sum, __m256 c)
+{
+    return _mm256_fmadd_ps(_mm256_mul_ps(w->d, _mm256_set1_ps(a->scale)), _mm256_cvtepi32_ps(sum), c);
+}
+FB_INLINE __m256 add_minimum(const LowbitWeights *w, const FbCodes32 *a, __m256 c)
+{
+    return _mm256_fmadd_ps(w->minimum, _mm256_set1_ps(a->scaled_sum), c);
+}
+FB_INLINE __m256i in_lanes(__m256i pairs) { return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)); }
+FB_INLINE __m256i sum8_of(const FbCodes32 *a) { return _mm256_set1_epi32(a->sum8); }
+
+/* Low nibbles are the first half, high nibbles the second. */
+FB_INLINE void unpack_nibbles(const uint8_t *from, __m256i *codes)
+{
+    const __m256i mask = _mm256_set1_epi8(15);
+    for (int i = 0; i < 4; i++) {
+        const __m256i both = lowbit_load(from + 32 * i);
+        codes[i] = _mm256_and_si256(both, mask);
+        codes[i + 4] = _mm256_and_si256(_mm256_srli_epi16(both, 4), mask);
+    }
+}
+
+/* Bits 4 i .. 4 i + 3 of each lane become bit 4 of the four bytes of register i. */
+FB_INLINE void add_fifth_bits(__m256i bits, __m256i *codes)
+{
+    const __m256i low = _mm256_set1_epi32(0x08040201), high = _mm256_set1_epi32((int32_t)0x80402010u), sixteen = _mm256_set1_epi8(16);
+    const __m256i lane = _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 0, 0, 0, 4, 4, 4, 4, 8, 8, 8, 8, 12, 12, 12, 12));
+    for (int i = 0; i < 8; i++) {
+        const __m256i mask = i % 2 == 0 ? low : high;
+        const __m256i byte = _mm256_shuffle_epi8(bits, _mm256_add_epi8(lane, _mm256_set1_epi8((char)(i / 2))));
+        const __m256i set = _mm256_cmpeq_epi8(_mm256_and_si256(byte, mask), mask);
+        codes[i] = _mm256_or_si256(codes[i], _mm256_and_si256(set, sixteen));
+    }
+}
+
+FB_INLINE void q4_0_unpack(const uint8_t *w, LowbitWeights *x)
+{
+    x->d = lowbit_halves(w);
+    unpack_nibbles(w + 16, x->codes);
+}
+FB_INLINE __m256 q4_0_row(const LowbitWeights *x, const FbCodes32 *a, __m256 c)
+{
+    return add_sum(x, a, _mm256_sub_epi32(in_lanes(lowbit_pairs_u4(x->codes, a->codes)), sum8_of(a)), c);
+}
+
+FB_INLINE void q4_1_unpack(const uint8_t *w, LowbitWeights *x)
+{
+    x->d = lowbit_halves(w);
+    x->minimum = lowbit_halves(w + 16);
+    unpack_nibbles(w + 32, x->codes);
+}
+FB_INLINE __m256 q4_1_row(const LowbitWeights *x, const FbCodes32 *a, __m256 c)
+{
+    return add_minimum(x, a, add_sum(x, a, in_lanes(lowbit_pairs_u4(x->codes, a->codes)), c));
+}
+
+FB_INLINE __m256i sum_u5(const LowbitWeights *x, const FbCodes32 *a)
+{
+    return _mm256_add_epi32(in_lanes(lowbit_pairs_u5(x->codes, a->codes)), in_lanes(lowbit_pairs_u5(x->codes + 4, a->codes + 16)));
+}
+FB_INLINE void q5_0_unpack(const uint8_t *w, LowbitWeights *x)
+{
+    x->d = lowbit_halves(w);
+    unpack_nibbles(w + 48, x->codes);
+    add_fifth_bits(lowbit_load(w + 16), x->codes);
+}
+FB_INLINE __m256 q5_0_row(const LowbitWeights *x, const FbCodes32 *a, __m256 c)
+{
+    return add_sum(x, a, _mm256_sub_epi32(sum_u5(x, a), _mm256_slli_epi32(sum8_of(a), 1)), c);
+}
+
+FB_INLINE void q5_1_unpack(const uint8_t *w, LowbitWeights *x)
+{
+    x->d = lowbit_halves(w);
+    x->minimum = lowbit_halves(w + 16);
+    unpack_nibbles(w + 64, x->codes);
+    add_fifth_bits(lowbit_load(w + 32), x->codes);
+}
+FB_INLINE __m256 q5_1_row(const LowbitWeights *x, const FbCodes32 *a, __m256 c)
+{
+    return add_minimum(x, a, add_sum(x, a, sum_u5(x, a), c));
+}
+
+/* Signed codes: magnitude times A with the code's sign. A pair is at most 2 * 128 * 127. */
+FB_INLINE void take_magnitudes(LowbitWeights *x)
+{
+    for (int i = 0; i < 8; i++) {
+        x->codes[i] = _mm256_abs_epi8(x->whole[i]);
+    }
+}
+FB_INLINE __m256 signed_row(const LowbitWeights *x, const FbCodes32 *a, __m256 c)
+{
+    __m256i sum = _mm256_setzero_si256();
+    for (int i = 0; i < 8; i++) {
+        const __m256i turned = _mm256_sign_epi8(lowbit_four(a->codes + 4 * i), x->whole[i]);
+        sum = _mm256_add_epi32(sum, in_lanes(_mm256_maddubs_epi16(x->codes[i], turned)));
+    }
+    return add_sum(x, a, sum, c);
+}
+FB_INLINE void q8_0_unpack(const uint8_t *w, LowbitWeights *x)
+{
+    x->d = lowbit_halves(w);
+    for (int i = 0; i < 8; i++) {
+        x->whole[i] = lowbit_load(w + 16 + 32 * i);
+    }
+    take_magnitudes(x);
+}
+#define q8_0_row signed_row
+
+FB_INLINE void iq4_nl_unpack(const uint8_t *w, LowbitWeights *x)
+{
+    const __m256i levels = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)fb_iq4_levels));
+    x->d = lowbit_halves(w);
+    unpack_nibbles(w + 16, x->whole);
+    for (int i = 0; i < 8; i++) {
+        x->whole[i] = _mm256_shuffle_epi8(levels, x->whole[i]);
+    }
+    take_magnitudes(x);
+}
+#define iq4_nl_row signed_row
+
+/* Doubled values plus 12: 0 .. 24. */
+FB_INLINE void mxfp4_unpack(const uint8_t *w, LowbitWeights *x)
+{
+    const __m256i levels = _mm256_broadcastsi128_si256(_mm_setr_epi8(12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0));
+    const __m256i e = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)w));
+    const __m256i normal = _mm256_slli_epi32(_mm256_sub_epi32(e, _mm256_set1_epi32(1)), 23);
+    const __m256i small = _mm256_sllv_epi32(_mm256_set1_epi32(0x00200000), e);
+    x->d = _mm256_castsi256_ps(_mm256_blendv_epi8(normal, small, _mm256_cmpgt_epi32(_mm256_set1_epi32(2), e)));
+    unpack_nibbles(w + 8, x->codes);
+    for (int i = 0; i < 8; i++) {
+        x->codes[i] = _mm256_shuffle_epi8(levels, x->codes[i]);
+    }
+}
+FB_INLINE __m256 mxfp4_row(const LowbitWeights *x, const FbCodes32 *a, __m256 c)
+{
+    const __m256i sum8 = sum8_of(a);
+    return add_sum(x, a, _mm256_sub_epi32(sum_u5(x, a), _mm256_add_epi32(sum8, _mm256_srai_epi32(sum8, 1))), c);
+}
+
+#define LOWBIT_32(name, bytes)                                                                                                     \
+    FB_INLINE void name##_rows(const uint8_t *w, const FbCodes32 *a0, const FbCodes32 *a1, const FbCodes32 *a2, const FbCodes32 *a3, \
+                               size_t blocks, float *c, size_t c_stride, const size_t rows)                                         \
+    {                                                                                                                               \
+        __m256 s0 = _mm256_setzero_ps(), s1 = s0, s2 = s0, s3 = s0;                                                                 \
+        for (size_t b = 0; b < blocks; b++, w += (bytes) * FB_LOWBIT_COLS) {                                                        \
+            LowbitWeights x;                                                                                                        \
+            name##_unpack(w, &x);                                                                                                   \
+            s0 = name##_row(&x, a0 + b, s0);                                                                                        \
+            if (rows > 1) {                                                                                                         \
+                s1 = name##_row(&x, a1 + b, s1);                                                                                    \
+            }                                                                                                                       \
+            if (rows > 2) {                                                                                                         \
+                s2 = name##_row(&x, a2 + b, s2);                                                                                    \
+            }                                                                                                                       \
+            if (rows > 3) {                                                                                                         \
+                s3 = name##_row(&x, a3 + b, s3);                                                                                    \
+            }                                                                                                                       \
+        }                                                                                                                           \
+        LOWBIT_STORE                                                                                                                \
+    }                                                                                                                               \
+    LOWBIT_KERNEL(name, FbCodes32, bytes)
+LOWBIT_32(q4_0, 18)
+LOWBIT_32(q4_1, 20)
+LOWBIT_32(q5_0, 22)
+LOWBIT_32(q5_1, 24)
+LOWBIT_32(q8_0, 34)
+LOWBIT_32(iq4_nl, 18)
+LOWBIT_32(mxfp4, 17)
+
+/* ---- halves: A stays float ---- */
+
+FB_INLINE __m256 f16_eight(const uint8_t *w) { return lowbit_halves(w); }
+FB_INLINE __m256 bf16_eight(const uint8_t *w)
+{
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)(const void *)w)), 16));
+}
+
+/* Panels side by side: a chain waits for its last sum, several do not wait for each other. */
+enum { HALF_PANELS = 8 };
+#define LOWBIT_HALVES(name)                                                                                             \
+    FB_INLINE void name##_side(const FbProductLowbit *p, size_t first, const size_t panels)                             \
+    {                                                                                                                   \
+        const size_t panel_bytes = p->blocks * 2 * FB_LOWBIT_COLS;                                                      \
+        const uint8_t *w = p->w + first * panel_bytes;                                                                  \
+        for (size_t r = 0; r < p->rows; r++) {                                                                          \
+            const float *a = (const float *)(const void *)((const char *)p->a + r * p->a_stride);                       \
+            float *c = p->c + r * p->c_stride + first * FB_LOWBIT_COLS;                                                 \
+            __m256 sums[HALF_PANELS];                                                                                   \
+            for (size_t i = 0; i < panels; i++) {                                                                       \
+                sums[i] = _mm256_setzero_ps();                                                                          \
+            }                                                                                                           \
+            for (size_t k = 0; k < p->blocks; k++) {                                                                    \
+                const __m256 x = _mm256_set1_ps(a[k]);                                                                  \
+                for (size_t i = 0; i < panels; i++) {                                                                   \
+                    sums[i] = _mm256_fmadd_ps(x, name##_eight(w + i * panel_bytes + k * 2 * FB_LOWBIT_COLS), sums[i]);  \
+                }                                                                                                       \
+            }                                                                                                           \
+            for (size_t i = 0; i < panels; i++) {                                                                       \
+                _mm256_storeu_ps(c + i * FB_LOWBIT_COLS, sums[i]);                                                      \
+            }                                                                                                           \
+        }                                                                                                               \
+    }                                                                                                                   \
+    void fb_lowbit_##name##_avx2(const FbProductLowbit *p)                                                              \
+    {                                                                                                                   \
+        size_t panel = 0;                                                                                               \
+        for (; panel + HALF_PANELS <= p->panels; panel += HALF_PANELS) {                                                \
+            name##_side(p, panel, HALF_PANELS);                                                                         \
+        }                                                                                                               \
+        for (; panel < p->panels; panel++) {                                                                            \
+            name##_side(p, panel, 1);                                                                                   \
+        }                                                                                                               \
+    }
+LOWBIT_HALVES(f16)
+LOWBIT_HALVES(bf16)
+
+/* ---- rounding A ---- */
+
+FB_INLINE __m256i magnitude(__m256 x) { return _mm256_and_si256(_mm256_castps_si256(x), _mm256_set1_epi32(0x7fffffff)); }
+
+/* The scale for a largest magnitude, given in lanes. */
+static float scale_of(__m256i most, float *inverse)
+{
+    __m128i four = _mm_max_epi32(_mm256_castsi256_si128(most), _mm256_extracti128_si256(most, 1));
+    four = _mm_max_epi32(four, _mm_shuffle_epi32(four, _MM_SHUFFLE(1, 0, 3, 2)));
+    four = _mm_max_epi32(four, _mm_shuffle_epi32(four, _MM_SHUFFLE(2, 3, 0, 1)));
+    const int32_t bits = _mm_cvtsi128_si32(four);
+    const float largest = _mm_cvtss_f32(_mm_castsi128_ps(four));
+    *inverse = 0.0f;
+    if (bits >= 0x7f800000) {
+        return (float)NAN;
+    }
+    if (largest < 0x1p-100f) {
+        return 0.0f;
+    }
+    *inverse = 127.0f / largest;
+    return largest / 127.0f;
+}
+
+FB_INLINE __m256i codes_of_8(const float *x, __m256 inverse) { return _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x), inverse)); }
+
+/* 32 codes in order; zeros where the inverse is 0. */
+FB_INLINE __m256i codes_of_32(const float *x, float inverse)
+{
+    const __m256 factor = _mm256_set1_ps(inverse);
+    if (inverse == 0.0f) {
+        return _mm256_setzero_si256();
+    }
+    const __m256i low = _mm256_packs_epi32(codes_of_8(x, factor), codes_of_8(x + 8, factor));
+    const __m256i high = _mm256_packs_epi32(codes_of_8(x + 16, factor), codes_of_8(x + 24, factor));
+    return _mm256_permutevar8x32_epi32(_mm256_packs_epi16(low, high), _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+}
+
+FB_INLINE __m256i largest_of_32(const float *x, __m256i most)
+{
+    for (int i = 0; i < 4; i++) {
+        most = _mm256_max_epi32(most, magnitude(_mm256_loadu_ps(x + 8 * i)));
+    }
+    return most;
+}
+
+/* Sums of 16 codes each, as two numbers. */
+FB_INLINE void sums_of_16(__m256i codes, int32_t *first, int32_t *second)
+{
+    const __m256i four = _mm256_madd_epi16(_mm256_maddubs_epi16(_mm256_set1_epi8(1), codes), _mm256_set1_epi16(1));
+    __m128i low = _mm256_castsi256_si128(four), high = _mm256_extracti128_si256(four, 1);
+    low = _mm_hadd_epi32(low, high);
+    low = _mm_hadd_epi32(low, low);
+    *first = _mm_cvtsi128_si32(low);
+    *second = _mm_extract_epi32(low, 1);
+}
+
+static void codes_32(const float *x, size_t groups, FbCodes32 *to)
+{
+    for (size_t g = 0; g < groups; g++, x += 32, to++) {
+        float inverse;
+        int32_t first, second;
+        to->scale = scale_of(largest_of_32(x, _mm256_setzero_si256()), &inverse);
+        const __m256i codes = codes_of_32(x, inverse);
+        _mm256_storeu_si256((__m256i *)(void *)to->codes, codes);
+        sums_of_16(codes, &first, &second);
+        to->sum8 = 8 * (first + second);
+        to->scaled_sum = to->scale * (float)(first + second);
+    }
+}
+
+static void codes_256(const float *x, size_t groups, FbCodes256 *to)
+{
+    for (size_t g = 0; g < groups; g++, x += 256, to++) {
+        float inverse;
+        __m256i most = _mm256_setzero_si256();
+        for (size_t i = 0; i < 256; i += 32) {
+            most = largest_of_32(x + i, most);
+        }
+        to->scale = scale_of(most, &inverse);
+        for (size_t i = 0; i < 8; i++) {
+            int32_t first, second;
+            const __m256i codes = codes_of_32(x + 32 * i, inverse);
+            _mm256_storeu_si256((__m256i *)(void *)(to->codes + 32 * i), codes);
+            sums_of_16(codes, &first, &second);
+            to->sums16[2 * i] = (int16_t)first;
+            to->sums16[2 * i + 1] = (int16_t)second;
+            to->sums32[i] = (int16_t)(first + second);
+        }
+    }
+}
+
+const FbProductLowbitKernel fb_product_lowbit_avx2 = {
+    FB_ISA_NAME, FB_ISA_NEEDS, codes_32, codes_256, fb_lowbit_epilogue,
+    {fb_lowbit_f16_avx2, fb_lowbit_bf16_avx2, fb_lowbit_q4_0_avx2, fb_lowbit_q4_1_avx2, fb_lowbit_q5_0_avx2, fb_lowbit_q5_1_avx2,
+     fb_lowbit_q8_0_avx2, fb_lowbit_iq4_nl_avx2, fb_lowbit_mxfp4_avx2, fb_lowbit_q2_k_avx2, fb_lowbit_q3_k_avx2, fb_lowbit_q4_k_avx2,
+     fb_lowbit_q5_k_avx2, fb_lowbit_q6_k_avx2, NULL, NULL}};
