@@ -1,4 +1,5 @@
-/* Checkpoints of language models as tables of tensors: safetensors files, Hugging Face folders, GGUF files. */
+/* Checkpoints of language models as tables of tensors: safetensors files, Hugging Face folders, GGUF files, files of
+ * llama2.c. */
 #ifndef FEWBIT_CHECKPOINT_H
 #define FEWBIT_CHECKPOINT_H
 
@@ -10,7 +11,8 @@ extern "C" {
 
 typedef struct FbCheckpoint FbCheckpoint;
 
-/* Whether `path` is, by its content, one of these: a safetensors file, an index of safetensors files, a folder that holds either, a GGUF file. */
+/* Whether `path` is, by its content, one of these: a safetensors file, an index of safetensors files, a folder that holds either, a GGUF file,
+ * a file of llama2.c. */
 FB_API int fb_checkpoint_recognized(FbContext *context, const char *path);
 
 /* Reads names, types, shapes and key-values now and checks them against the size of the files; tensors when they are needed: the files must

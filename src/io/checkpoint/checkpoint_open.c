@@ -3,9 +3,10 @@
 
 #include "base/file_error.h"
 #include "io/gguf/gguf.h"
+#include "io/llama2c/llama2c.h"
 #include "io/safetensors/safetensors.h"
 
-typedef enum Kind { KIND_NONE, KIND_SAFETENSORS, KIND_INDEX, KIND_FOLDER, KIND_GGUF } Kind;
+typedef enum Kind { KIND_NONE, KIND_SAFETENSORS, KIND_INDEX, KIND_FOLDER, KIND_GGUF, KIND_LLAMA2C } Kind;
 
 static bool ends_with(const char *text, const char *end)
 {
@@ -28,6 +29,8 @@ static FbStatus kind_of_file(FbSource *source, const char *path, Kind *kind, FbE
         *kind = KIND_SAFETENSORS;
     } else if (ends_with(path, ".gguf")) {
         *kind = KIND_GGUF;
+    } else if (fb_llama2c_recognized(source)) {
+        *kind = KIND_LLAMA2C;
     }
     return FB_OK;
 }
@@ -77,12 +80,14 @@ FbStatus fb_checkpoint_open(FbContext *context, const char *path, FbCheckpoint *
     case KIND_GGUF:
         return fb_gguf_open(context, path, checkpoint, err);
     case KIND_SAFETENSORS:
+    case KIND_LLAMA2C:
         FB_TRY(fb_source_open(context, path, &source, err));
-        status = fb_safetensors_open_source(context, source, path, checkpoint, err);
+        status = kind == KIND_LLAMA2C ? fb_llama2c_open_source(context, source, path, checkpoint, err)
+                                      : fb_safetensors_open_source(context, source, path, checkpoint, err);
         fb_source_release(source);
         return status;
     case KIND_NONE:
         break;
     }
-    return fb_error_set(err, FB_ERR_FORMAT, "%s: neither a safetensors nor a GGUF file", fb_path_shown(path, shown, sizeof shown));
+    return fb_error_set(err, FB_ERR_FORMAT, "%s: neither a safetensors, a GGUF nor a llama2.c file", fb_path_shown(path, shown, sizeof shown));
 }

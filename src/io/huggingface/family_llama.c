@@ -1,23 +1,71 @@
-/* Llama and Mistral: root mean square norms, gated SiLU, rotary embeddings, shared key heads; Mistral's layers may have a window.
+/* Llama, Mistral, Mixtral: root mean square norms, gated SiLU, rotary embeddings, shared key heads; Mistral's layers may have a window, Mixtral's
+ * feed-forward parts are mixtures of experts. GGUF files call all three "llama".
  *
- * Source: Touvron et al. 2023 (arXiv:2302.13971), Jiang et al. 2023 (arXiv:2310.06825). */
+ * Source: Touvron et al. 2023 (arXiv:2302.13971), Jiang et al. 2023 (arXiv:2310.06825), Jiang et al. 2024 (arXiv:2401.04088). */
 #include "io/huggingface/language_config.h"
 #include "io/huggingface/language_family.h"
+
+enum { MISTRAL_WINDOW = 4096 }; /* where config.json does not say */
 
 static FbStatus read_llama(FbLanguageConfig *config, FbLanguageSpec *spec, FbError *err)
 {
     FB_TRY(fb_config_common(config, spec, err));
     FB_TRY(fb_config_rotary(config, spec, "full_attention", 10000.0, 1.0, &spec->rotary[0], err));
     spec->interleaved = config->json == NULL; /* rows of such files are permuted so that neighbours are a pair */
+    spec->normalize_experts = true;
+    if (fb_config_has(config, "num_local_experts", "expert_count")) {
+        FB_TRY(fb_config_mixture(config, "num_local_experts", NULL, spec, err));
+    }
     return fb_config_sliding(config, spec, 1, 0, err);
 }
 
-static const char *const architectures[] = {"llama", "mistral", NULL};
+static FbStatus read_mistral(FbLanguageConfig *config, FbLanguageSpec *spec, FbError *err)
+{
+    spec->info.window = MISTRAL_WINDOW;
+    return read_llama(config, spec, err);
+}
+
+static const char *const dense_architectures[] = {"llama", NULL};
+static const char *const mistral_architectures[] = {"mistral", NULL};
 
 const FbLanguageFamily fb_family_llama = {
     .name = "llama",
-    .summary = "Llama 1 to 3, Mistral, SmolLM: gated SiLU, rotary embeddings",
-    .architectures = architectures,
+    .summary = "Llama 1 to 3, SmolLM: gated SiLU, rotary embeddings",
+    .architectures = dense_architectures,
     .read = read_llama,
     .names = fb_language_llama_names,
+};
+
+const FbLanguageFamily fb_family_mistral = {
+    .name = "mistral",
+    .summary = "Mistral: like Llama, with sliding attention",
+    .architectures = mistral_architectures,
+    .read = read_mistral,
+    .names = fb_language_llama_names,
+};
+
+static const char *const mixture_architectures[] = {"mixtral", NULL};
+
+static const char *const mixture_names[FB_ROLE_COUNT] = {
+    [FB_ROLE_EMBEDDING] = "model.embed_tokens",
+    [FB_ROLE_FINAL_NORM] = "model.norm",
+    [FB_ROLE_HEAD] = "lm_head",
+    [FB_ROLE_ATTENTION_NORM] = "model.layers.#.input_layernorm",
+    [FB_ROLE_Q] = "model.layers.#.self_attn.q_proj",
+    [FB_ROLE_K] = "model.layers.#.self_attn.k_proj",
+    [FB_ROLE_V] = "model.layers.#.self_attn.v_proj",
+    [FB_ROLE_ATTENTION_OUT] = "model.layers.#.self_attn.o_proj",
+    [FB_ROLE_FEED_NORM] = "model.layers.#.post_attention_layernorm",
+    [FB_ROLE_ROUTER] = "model.layers.#.block_sparse_moe.gate",
+    [FB_ROLE_EXPERT_GATE] = "model.layers.#.block_sparse_moe.experts.@.w1",
+    [FB_ROLE_EXPERT_UP] = "model.layers.#.block_sparse_moe.experts.@.w3",
+    [FB_ROLE_EXPERT_DOWN] = "model.layers.#.block_sparse_moe.experts.@.w2",
+};
+
+const FbLanguageFamily fb_family_mixtral = {
+    .name = "mixtral",
+    .summary = "Mixtral: Mistral with a mixture of experts",
+    .architectures = mixture_architectures,
+    .read = read_llama,
+    .names = mixture_names,
 };

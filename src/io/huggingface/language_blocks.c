@@ -115,11 +115,46 @@ FbId fb_build_activation(FbLanguageBuild *b, const char *name, FbId x)
     return fb_build_1(b, "Relu", name, x);
 }
 
+/* A mixture of experts: their matrices in one tensor of each kind, or one by one. */
+static FbId mixture(FbLanguageBuild *b, FbId x)
+{
+    static const FbLanguageRole stacked[] = {FB_ROLE_EXPERTS_GATE, FB_ROLE_EXPERTS_UP, FB_ROLE_EXPERTS_DOWN};
+    static const FbLanguageRole single[] = {FB_ROLE_EXPERT_GATE, FB_ROLE_EXPERT_UP, FB_ROLE_EXPERT_DOWN};
+    const FbLanguageSpec *spec = b->spec;
+    int64_t experts = spec->info.experts, hidden = spec->info.hidden, width = spec->expert_width;
+    bool whole = b->gguf && fb_build_has(b, FB_ROLE_EXPERTS_GATE, 0, ".weight");
+    size_t count = 2 + 3 * (whole ? 1 : (size_t)experts), used = 2;
+    FbId *inputs = fb_arena_array(b->scratch, count, sizeof *inputs);
+    if (inputs == NULL) {
+        fb_build_fail(b, fb_error_memory(b->context, b->err, "experts", count * sizeof *inputs));
+        return FB_NONE;
+    }
+    inputs[0] = x;
+    inputs[1] = fb_build_linear(b, FB_ROLE_ROUTER, "router", x, experts, hidden);
+    for (int kind = 0; kind < 3; kind++) {
+        int64_t rows = kind == 2 ? hidden : width, columns = kind == 2 ? width : hidden;
+        if (whole) {
+            inputs[used++] = fb_build_stack(b, stacked[kind], experts, rows, columns);
+        }
+        for (int64_t e = 0; !whole && e < experts; e++) {
+            inputs[used++] = fb_build_matrix(b, single[kind], e, rows, columns);
+        }
+    }
+    x = fb_build_node(b, "fewbit", "Experts", "experts", inputs, count);
+    fb_build_int(b, "top_k", spec->info.experts_used);
+    fb_build_int(b, "normalize", spec->normalize_experts);
+    fb_build_text(b, "activation", spec->activation == FB_LANGUAGE_SILU ? "silu" : "gelu_tanh");
+    return x;
+}
+
 FbId fb_build_feed_forward(FbLanguageBuild *b, FbId x)
 {
     const FbLanguageInfo *info = &b->spec->info;
     int64_t width = info->feed_forward, hidden = info->hidden;
     FbId up, gate;
+    if (b->spec->mixture != NULL && b->spec->mixture[b->layer]) {
+        return mixture(b, x);
+    }
     if (!b->spec->gated) {
         up = fb_build_linear(b, FB_ROLE_UP, "up", x, width, hidden);
         return fb_build_linear(b, FB_ROLE_DOWN, "down", fb_build_activation(b, "active", up), hidden, width);

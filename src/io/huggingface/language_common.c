@@ -66,9 +66,15 @@ FbStatus fb_config_sizes(FbLanguageConfig *config, const FbConfigKeys *keys, FbL
     FbLanguageInfo *info = &spec->info;
     FB_TRY(fb_config_need_int(config, keys->layers, "block_count", 1, FB_LANGUAGE_LAYERS_MAX, &info->layers, err));
     FB_TRY(fb_config_need_int(config, keys->hidden, "embedding_length", 1, FB_LANGUAGE_SIZE_MAX, &info->hidden, err));
-    FB_TRY(fb_config_need_int(config, keys->context, "context_length", 1, FB_LANGUAGE_CONTEXT_MAX, &info->context_length, err));
+    if (config->json == NULL || keys->context != NULL) {
+        FB_TRY(fb_config_need_int(config, keys->context, "context_length", 1, FB_LANGUAGE_CONTEXT_MAX, &info->context_length, err));
+    }
     FB_TRY(read_heads(config, keys, info, err));
-    FB_TRY(fb_config_int(config, keys->feed_forward, "feed_forward_length", 1, FB_LANGUAGE_SIZE_MAX, &info->feed_forward, err));
+    if (keys->widening == 0 || fb_config_has(config, keys->feed_forward, "feed_forward_length")) {
+        FB_TRY(fb_config_need_int(config, keys->feed_forward, "feed_forward_length", 1, FB_LANGUAGE_SIZE_MAX, &info->feed_forward, err));
+    } else {
+        info->feed_forward = keys->widening * info->hidden;
+    }
     if (config->json != NULL) {
         FB_TRY(fb_config_need_int(config, "vocab_size", NULL, 1, FB_LANGUAGE_SIZE_MAX, &info->vocabulary, err));
     }
@@ -84,10 +90,36 @@ FbStatus fb_config_sizes(FbLanguageConfig *config, const FbConfigKeys *keys, FbL
 FbStatus fb_config_common(FbLanguageConfig *config, FbLanguageSpec *spec, FbError *err)
 {
     static const FbConfigKeys keys = {"num_hidden_layers", "hidden_size", "intermediate_size", "num_attention_heads", "num_key_value_heads",
-                                      "max_position_embeddings", "rms_norm_eps", "hidden_act", "attention.layer_norm_rms_epsilon"};
+                                      "max_position_embeddings", "rms_norm_eps", "hidden_act", "attention.layer_norm_rms_epsilon", 0};
     spec->gated = true;
     spec->epsilon = 1e-6;
     return fb_config_sizes(config, &keys, spec, err);
+}
+
+FbStatus fb_config_layers(FbLanguageConfig *config, const FbLanguageSpec *spec, bool value, bool **list, FbError *err)
+{
+    bool *flags = fb_arena_array(config->arena, (size_t)spec->info.layers, sizeof *flags);
+    if (flags == NULL) {
+        return fb_error_memory(config->context, err, "a list of layers", (uint64_t)spec->info.layers);
+    }
+    for (int64_t i = 0; i < spec->info.layers; i++) {
+        flags[i] = value;
+    }
+    *list = flags;
+    return FB_OK;
+}
+
+FbStatus fb_config_mixture(FbLanguageConfig *config, const char *experts, const char *width, FbLanguageSpec *spec, FbError *err)
+{
+    FbLanguageInfo *info = &spec->info;
+    bool *mixture = NULL;
+    FB_TRY(fb_config_need_int(config, experts, "expert_count", 1, FB_LANGUAGE_EXPERTS_MAX, &info->experts, err));
+    FB_TRY(fb_config_need_int(config, "num_experts_per_tok", "expert_used_count", 1, info->experts, &info->experts_used, err));
+    spec->expert_width = info->feed_forward;
+    FB_TRY(fb_config_int(config, width, "expert_feed_forward_length", 1, FB_LANGUAGE_SIZE_MAX, &spec->expert_width, err));
+    FB_TRY(fb_config_layers(config, spec, true, &mixture, err));
+    spec->mixture = mixture;
+    return FB_OK;
 }
 
 /* ---- windows ---- */
@@ -112,14 +144,15 @@ static FbStatus read_layer_types(const json_t *types, FbLanguageSpec *spec, bool
 FbStatus fb_config_sliding(FbLanguageConfig *config, FbLanguageSpec *spec, int64_t period, int64_t first, FbError *err)
 {
     const json_t *types = config->json != NULL ? json_object_get(config->json, "layer_types") : NULL;
+    if (config->json != NULL && json_is_null(json_object_get(config->json, "sliding_window"))) {
+        spec->info.window = 0; /* a family's default does not hold */
+    }
     FB_TRY(fb_config_int(config, "sliding_window", "attention.sliding_window", 0, INT64_MAX, &spec->info.window, err));
     if (spec->info.window == 0) {
         return FB_OK;
     }
-    bool *sliding = fb_arena_array(config->arena, (size_t)spec->info.layers, sizeof *sliding);
-    if (sliding == NULL) {
-        return fb_error_memory(config->context, err, "a list of layers", (uint64_t)spec->info.layers);
-    }
+    bool *sliding = NULL;
+    FB_TRY(fb_config_layers(config, spec, false, &sliding, err));
     spec->sliding = sliding;
     if (types != NULL && !json_is_null(types)) {
         return read_layer_types(types, spec, sliding, err);

@@ -22,12 +22,19 @@ FbStatus fb_config_common(FbLanguageConfig *config, FbLanguageSpec *spec, FbErro
 /* Sizes under other keys of config.json. */
 typedef struct FbConfigKeys {
     const char *layers, *hidden, *feed_forward, *q_heads, *kv_heads, *context, *epsilon, *activation, *gguf_epsilon;
+    int64_t widening; /* feed_forward is so many times hidden where no key says it; 0: a key must */
 } FbConfigKeys;
 FbStatus fb_config_sizes(FbLanguageConfig *config, const FbConfigKeys *keys, FbLanguageSpec *spec, FbError *err);
+/* A list of one flag per layer. */
+FbStatus fb_config_layers(FbLanguageConfig *config, const FbLanguageSpec *spec, bool value, bool **list, FbError *err);
+/* Every layer's feed-forward part is a mixture of experts; the keys of config.json with their number and width (NULL: as wide as a dense one). */
+FbStatus fb_config_mixture(FbLanguageConfig *config, const char *experts, const char *width, FbLanguageSpec *spec, FbError *err);
 
 /* The rotary embedding of full attention, or of sliding attention where that has its own. `theta` is the base when no key says it. */
 FbStatus fb_config_rotary(FbLanguageConfig *config, const FbLanguageSpec *spec, const char *layer_type, double theta, double partial,
                           FbRotarySpec *rotary, FbError *err);
+/* That of sliding attention, with a base of its own and never scaled, unless config.json has an object for it. */
+FbStatus fb_config_local_rotary(FbLanguageConfig *config, FbLanguageSpec *spec, double theta, FbError *err);
 /* Which layers have sliding attention: by "layer_types" where it is there, otherwise every layer but each `period`-th (1: all but none, 0: none),
  * from layer `first` on. */
 FbStatus fb_config_sliding(FbLanguageConfig *config, FbLanguageSpec *spec, int64_t period, int64_t first, FbError *err);

@@ -6,7 +6,9 @@
 #include "io/huggingface/language_config.h"
 #include "io/huggingface/language_family.h"
 
-const FbLanguageFamily *const fb_language_families[] = {&fb_family_llama, NULL};
+const FbLanguageFamily *const fb_language_families[] = {
+    &fb_family_llama, &fb_family_mistral, &fb_family_mixtral, &fb_family_qwen2,    &fb_family_qwen3, &fb_family_qwen3_moe, &fb_family_gemma, &fb_family_gemma2,
+    &fb_family_gemma3, &fb_family_phi3,   &fb_family_gpt2, &fb_family_gpt_neox,  &fb_family_bloom, &fb_family_opt,       NULL};
 
 const char *const fb_language_gguf_names[FB_ROLE_COUNT] = {
     [FB_ROLE_EMBEDDING] = "token_embd",
@@ -139,10 +141,13 @@ static FbStatus read_family(FbLanguageConfig *config, FbLanguageSpec *spec, FbEr
     spec->info.architecture = config->architecture;
     spec->info.family = spec->family->name;
     spec->embedding_scale = 1.0;
-    FB_TRY(find_prefix(config, spec, err));
+    if (fb_config_has(config, "text_config", NULL)) {
+        return fb_error_set(err, FB_ERR_UNSUPPORTED, "config.json: 'text_config': the language part of a larger model is not read");
+    }
     if (fb_config_has(config, "quantization_config", NULL)) {
         return fb_error_set(err, FB_ERR_UNSUPPORTED, "config.json: 'quantization_config': weights that are quantized in this way are not read");
     }
+    FB_TRY(find_prefix(config, spec, err));
     return spec->family->read(config, spec, err);
 }
 

@@ -79,7 +79,7 @@ typedef struct FbLanguageSpec {
     double attention_scale, attention_softcap, logit_softcap; /* soft-capping 0: none */
     int64_t position_offset;         /* learned positions: rows in front of position 0's */
     const bool *sliding, *mixture;   /* per layer; NULL: no layer */
-    int64_t expert_width;
+    int64_t expert_width;            /* feed-forward of one expert */
     bool normalize_experts;
 } FbLanguageSpec;
 

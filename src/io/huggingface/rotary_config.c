@@ -241,11 +241,25 @@ static FbStatus read_keys(FbLanguageConfig *config, const FbLanguageSpec *spec, 
     return FB_OK;
 }
 
+static FbRotarySpec plain(int64_t dims, double theta)
+{
+    return (FbRotarySpec){.dims = dims, .theta = theta, .factor = 1.0, .low_factor = 1.0, .high_factor = 4.0, .beta_fast = 32.0, .beta_slow = 1.0};
+}
+
 FbStatus fb_config_rotary(FbLanguageConfig *config, const FbLanguageSpec *spec, const char *layer_type, double theta, double partial,
                           FbRotarySpec *rotary, FbError *err)
 {
-    *rotary = (FbRotarySpec){.dims = spec->info.head_dim, .theta = theta, .factor = 1.0, .low_factor = 1.0, .high_factor = 4.0, .beta_fast = 32.0,
-                             .beta_slow = 1.0};
+    *rotary = plain(spec->info.head_dim, theta);
     FB_TRY(config->json != NULL ? read_json(config, spec, layer_type, partial, rotary, err) : read_keys(config, spec, rotary, err));
     return check(rotary, spec->info.head_dim, err);
+}
+
+FbStatus fb_config_local_rotary(FbLanguageConfig *config, FbLanguageSpec *spec, double theta, FbError *err)
+{
+    const json_t *types = config->json != NULL ? json_object_get(config->json, "rope_parameters") : NULL;
+    if (json_is_object(json_object_get(types, "sliding_attention"))) {
+        return fb_config_rotary(config, spec, "sliding_attention", theta, 1.0, &spec->rotary[1], err);
+    }
+    spec->rotary[1] = plain(spec->rotary[0].dims, theta);
+    return check(&spec->rotary[1], spec->info.head_dim, err);
 }
