@@ -48,6 +48,9 @@ typedef struct CliOptions {
     const char *mode, *imatrix;
     CliList shapes, excluded, settings, merged;
     CliCounts thread_counts, batches; /* bench */
+    CliCounts prompt_sizes, generate_sizes; /* bench of a language model */
+    int64_t positions;                /* --context */
+    const char *cache_type;
 } CliOptions;
 
 typedef struct CliWarning {
@@ -76,6 +79,7 @@ struct Cli {
     size_t warning_count;
     int progress_shown; /* a progress line stands on the terminal */
     double progress_last;
+    double started; /* when the process began, as cli_seconds */
     int terminal, printed; /* stderr is a terminal; something was printed as a table */
 };
 

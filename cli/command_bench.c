@@ -3,8 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench_language.h"
 #include "bench_run.h"
 #include "console.h"
+#include "language_input.h"
 #include "machine.h"
 #include "model_input.h"
 #include "options.h"
@@ -336,7 +338,7 @@ static int print_all(Cli *cli, const Bench *bench)
     return exit_code;
 }
 
-static int run(Cli *cli)
+static int bench_graphs(Cli *cli)
 {
     static const CliCounts default_threads = {{0}, 1};
     const CliCounts *threads = cli->options.thread_counts.count ? &cli->options.thread_counts : &default_threads;
@@ -353,9 +355,15 @@ static int run(Cli *cli)
     return exit_code;
 }
 
+static int run(Cli *cli)
+{
+    return cli_is_language(cli, cli->operands[0]) ? cli_bench_language(cli) : bench_graphs(cli);
+}
+
 static const char *const examples[] = {"fewbit bench model.int8.onnx --baseline model.onnx --threads 1,2", "how much faster the quantized model is here",
                                        "fewbit bench model.onnx --batch 1,8 --shape input=1x3x224x224", "latency and throughput",
-                                       "fewbit bench model.int8.onnx --profile --threads 1", "where the time goes", NULL};
+                                       "fewbit bench model.int8.onnx --profile --threads 1", "where the time goes",
+                                       "fewbit bench model.gguf --prompt 512 --generate 64 --threads 1,2", "tokens per second of a language model", NULL};
 
 const CliCommand cli_bench = {
     .name = "bench",
@@ -368,5 +376,6 @@ const CliCommand cli_bench = {
     .description = "Times a model on seeded inputs, after a warm-up, for about a second: median, 95th and 99th percentile, minimum, samples per second, and "
                    "which part of this machine's measured peak that is. A quantized model runs on integers wherever it can (see 'fewbit inspect --plan'). "
                    "A first axis without a fixed size is 1 or --batch; any other needs --shape. With --baseline both are timed in turns, block by block. With "
-                   "--profile and --format csv the table is that of the steps.",
+                   "--profile and --format csv the table is that of the steps. A language model is timed in tokens per second: --prompt, --generate, five "
+                   "repetitions or --runs, mean and standard deviation; its first line tells the time from the start of the process to the first token.",
     .examples = examples};

@@ -70,6 +70,7 @@ static int run(Cli *cli, int argc, const char **argv)
 int main(int argc, char **argv)
 {
     static Cli cli; /* static: option texts stay reachable until the end */
+    cli.started = cli_seconds();
     cli.options.max_loss = -1;
     cli_console_start(&cli);
     return cli_console_finish(&cli, run(&cli, argc, (const char **)argv));

@@ -56,6 +56,8 @@ FB_API void fb_generator_cut(FbGenerator *generator, size_t sequence, size_t cou
 FB_API size_t fb_generator_tokens(const FbGenerator *generator, size_t sequence, const int32_t **ids);
 FB_API size_t fb_generator_context(const FbGenerator *generator);      /* positions per sequence */
 FB_API uint64_t fb_generator_cache_bytes(const FbGenerator *generator);
+/* The session that runs, for its steps and their times (steps.h); not to be run by others. */
+FB_API FbSession *fb_generator_session(FbGenerator *generator);
 
 #ifdef __cplusplus
 }

@@ -199,6 +199,8 @@ size_t fb_generator_tokens(const FbGenerator *generator, size_t sequence, const 
 size_t fb_generator_context(const FbGenerator *generator) { return generator->positions; }
 uint64_t fb_generator_cache_bytes(const FbGenerator *generator) { return fb_session_cache_bytes(generator->session); }
 
+FbSession *fb_generator_session(FbGenerator *generator) { return generator->session; }
+
 /* ---- a step ---- */
 
 /* Fills the inputs of the next run with tokens that the session has not seen; returns how many, and the rows whose logits are wanted. */
