@@ -5,6 +5,7 @@
 
 #include "kernels/attention_f32.h"
 #include "kernels/binary.h"
+#include "kernels/block_encode.h"
 #include "kernels/codes.h"
 #include "kernels/depthwise_f32.h"
 #include "kernels/depthwise_u8s8.h"
@@ -38,6 +39,7 @@ FB_ROWS_OF(fb_norm_f32)
 FB_ROWS_OF(fb_softmax_f32)
 FB_ROWS_OF(fb_scan_f32)
 FB_ROWS_OF(fb_grid_f32)
+FB_ROWS_OF(fb_block_encode)
 FB_ROWS_OF(fb_codes)
 FB_ROWS_OF(fb_lstm)
 FB_ROWS_OF(fb_attention_f32)
@@ -56,6 +58,7 @@ const FbKernelPrimitive fb_kernel_primitives[] = {
     FB_PRIMITIVE(fb_softmax_f32, "softmax_f32", "softmax of a row"),
     FB_PRIMITIVE(fb_scan_f32, "scan_f32", "statistics of a row while calibrating"),
     FB_PRIMITIVE(fb_grid_f32, "grid_f32", "rounding to a grid, and to codes"),
+    FB_PRIMITIVE(fb_block_encode, "block_encode", "rounding to block types of GGUF files"),
     FB_PRIMITIVE(fb_codes, "codes", "tables, arithmetic and pooling on codes"),
     FB_PRIMITIVE(fb_lstm, "lstm_f32", "steps of an LSTM, and its sums of codes"),
     FB_PRIMITIVE(fb_attention_f32, "attention_f32", "attention to cached keys and values, block by block"),

@@ -1,6 +1,7 @@
 /* The kernel tables of the row primitives, best first; pick takes the first row that the instruction sets allow. */
 #include "kernels/attention_f32.h"
 #include "kernels/binary.h"
+#include "kernels/block_encode.h"
 #include "kernels/codes.h"
 #include "kernels/depthwise_f32.h"
 #include "kernels/depthwise_u8s8.h"
@@ -36,6 +37,9 @@ FB_KERNEL_TABLE(FbSoftmaxF32Kernel, fb_softmax_f32)
 FB_KERNEL_TABLE(FbNormF32Kernel, fb_norm_f32)
 FB_KERNEL_TABLE(FbScanF32Kernel, fb_scan_f32)
 FB_KERNEL_TABLE(FbGridF32Kernel, fb_grid_f32)
+const FbBlockEncodeKernel fb_block_encode_scalar = {"scalar", FB_CPU_SCALAR, {NULL}}; /* the types' own */
+
+FB_KERNEL_TABLE(FbBlockEncodeKernel, fb_block_encode)
 FB_KERNEL_TABLE(FbCodesKernel, fb_codes)
 FB_KERNEL_TABLE(FbLstmKernel, fb_lstm)
 FB_KERNEL_TABLE(FbAttentionKernel, fb_attention_f32)
@@ -54,3 +58,9 @@ const FbCodesKernel *fb_codes_pick(unsigned cpu) { return fb_codes_first(cpu); }
 const FbAttentionKernel *fb_attention_f32_pick(unsigned cpu) { return fb_attention_f32_first(cpu); }
 const FbLstmKernel *fb_lstm_pick(unsigned cpu) { return fb_lstm_first(cpu); }
 const FbDepthwiseU8S8Kernel *fb_depthwise_u8s8_pick(unsigned cpu) { return fb_depthwise_u8s8_first(cpu); }
+
+FbBlockEncode fb_block_encode_pick(unsigned cpu, const FbBlockType *type)
+{
+    FbBlockEncode run = fb_block_encode_first(cpu)->run[type->number];
+    return run != NULL ? run : type->encode;
+}

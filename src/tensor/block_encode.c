@@ -3,10 +3,9 @@
  * weight of an element being importance * sqrt(mean square of the row + x^2). Files of other tools are equal byte for byte. */
 #include <math.h>
 
-#include "tensor/block_search.h"
-#include "tensor/block_type.h"
+#include "tensor/block_pack.h"
 
-enum { ELEMENTS = 32, HALF = 16 };
+enum { ELEMENTS = 32 };
 
 static void put_float(uint8_t *at, float value)
 {
@@ -32,24 +31,6 @@ static float inverse(float scale)
 static uint8_t code_of(float x, int most)
 {
     return !(x > 0.0f) ? 0 : x >= (float)most ? (uint8_t)most : (uint8_t)x;
-}
-
-static void put_nibbles(uint8_t *to, const uint8_t *codes)
-{
-    for (int j = 0; j < HALF; j++) {
-        to[j] = (uint8_t)((codes[j] & 15u) | (codes[j + HALF] & 15u) << 4);
-    }
-}
-
-static void put_fifth_bits(uint8_t *to, const uint8_t *codes)
-{
-    uint32_t high = 0;
-    for (int j = 0; j < ELEMENTS; j++) {
-        high |= (uint32_t)(codes[j] >> 4 & 1u) << j;
-    }
-    for (int i = 0; i < 4; i++) {
-        to[i] = (uint8_t)(high >> 8 * i);
-    }
 }
 
 /* Scale without minimum: the extreme element gets code 0, so that one more level than in a symmetric grid is used. */
@@ -123,7 +104,7 @@ void fb_encode_q4_0(const float *from, const float *importance, uint8_t *to, siz
     for (size_t b = 0; b < blocks; b++, from += ELEMENTS, to += 18) {
         uint8_t codes[ELEMENTS];
         signed_block(from, importance, b, sigma2, 8, to, codes);
-        put_nibbles(to + 2, codes);
+        fb_pack_nibbles(to + 2, codes);
     }
 }
 
@@ -133,7 +114,7 @@ void fb_encode_q4_1(const float *from, const float *importance, uint8_t *to, siz
     for (size_t b = 0; b < blocks; b++, from += ELEMENTS, to += 20) {
         uint8_t codes[ELEMENTS];
         minimum_block(from, importance, b, sigma2, 15, to, codes);
-        put_nibbles(to + 4, codes);
+        fb_pack_nibbles(to + 4, codes);
     }
 }
 
@@ -143,8 +124,8 @@ void fb_encode_q5_0(const float *from, const float *importance, uint8_t *to, siz
     for (size_t b = 0; b < blocks; b++, from += ELEMENTS, to += 22) {
         uint8_t codes[ELEMENTS];
         signed_block(from, importance, b, sigma2, 16, to, codes);
-        put_fifth_bits(to + 2, codes);
-        put_nibbles(to + 6, codes);
+        fb_pack_fifth_bits(to + 2, codes);
+        fb_pack_nibbles(to + 6, codes);
     }
 }
 
@@ -154,8 +135,8 @@ void fb_encode_q5_1(const float *from, const float *importance, uint8_t *to, siz
     for (size_t b = 0; b < blocks; b++, from += ELEMENTS, to += 24) {
         uint8_t codes[ELEMENTS];
         minimum_block(from, importance, b, sigma2, 31, to, codes);
-        put_fifth_bits(to + 4, codes);
-        put_nibbles(to + 8, codes);
+        fb_pack_fifth_bits(to + 4, codes);
+        fb_pack_nibbles(to + 8, codes);
     }
 }
 
@@ -163,7 +144,7 @@ void fb_encode_q5_1(const float *from, const float *importance, uint8_t *to, siz
 static int round_code(float x)
 {
     float rounded = isnan(x) ? 0.0f : roundf(x);
-    return rounded < -128.0f ? -128 : rounded > 127.0f ? 127 : (int)rounded;
+    return rounded < -127.0f ? -127 : rounded > 127.0f ? 127 : (int)rounded;
 }
 
 void fb_encode_q8_0(const float *from, const float *importance, uint8_t *to, size_t blocks)

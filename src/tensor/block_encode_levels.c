@@ -3,8 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "tensor/block_search.h"
-#include "tensor/block_type.h"
+#include "tensor/block_pack.h"
 
 enum { GROUP = 32, LARGE = 256, GROUPS = LARGE / GROUP };
 
@@ -44,23 +43,31 @@ void fb_encode_iq4_nl(const float *from, const float *importance, uint8_t *to, s
     }
 }
 
+void fb_iq4_xs_scales(const float *scales, uint8_t *to, float *inverses)
+{
+    float scale = -fb_block_extreme(scales, GROUPS) / 32.0f;
+    float inverse = inverse_of(scale);
+    memset(to, 0, 8);
+    fb_block_put_half(to, fb_f32_to_f16(scale));
+    for (int g = 0; g < GROUPS; g++) {
+        int code = fb_block_clamp(fb_block_nearest(inverse * scales[g]), -32, 31);
+        unsigned stored = (unsigned)(code + 32);
+        inverses[g] = inverse_of(scale * (float)code);
+        to[2 + g / 4] |= (uint8_t)(stored >> 4 << g % 4 * 2);
+        to[4 + g / 2] |= (uint8_t)((stored & 15) << g % 2 * 4);
+    }
+}
+
 void fb_encode_iq4_xs(const float *from, const float *importance, uint8_t *to, size_t blocks)
 {
     for (size_t b = 0; b < blocks; b++, from += LARGE, to += 136) {
-        float sigma2 = fb_block_sum_squares(from, LARGE) * (2.0f / LARGE), scales[GROUPS];
+        float sigma2 = fb_block_sum_squares(from, LARGE) * (2.0f / LARGE), scales[GROUPS], inverses[GROUPS];
         for (int g = 0; g < GROUPS; g++) {
             scales[g] = scale_of_levels(from + GROUP * g, importance == NULL ? NULL : importance + b * LARGE + (size_t)(GROUP * g), sigma2);
         }
-        float scale = -fb_block_extreme(scales, GROUPS) / 32.0f;
-        float inverse = inverse_of(scale);
-        memset(to, 0, 136);
-        fb_block_put_half(to, fb_f32_to_f16(scale));
+        fb_iq4_xs_scales(scales, to, inverses);
         for (int g = 0; g < GROUPS; g++) {
-            int code = fb_block_clamp(fb_block_nearest(inverse * scales[g]), -32, 31);
-            put_levels(to + 8 + g * 16, from + GROUP * g, inverse_of(scale * (float)code));
-            unsigned stored = (unsigned)(code + 32);
-            to[2 + g / 4] |= (uint8_t)(stored >> 4 << g % 4 * 2);
-            to[4 + g / 2] |= (uint8_t)((stored & 15) << g % 2 * 4);
+            put_levels(to + 8 + g * 16, from + GROUP * g, inverses[g]);
         }
     }
 }

@@ -273,24 +273,15 @@ float fb_search_positive(const float *x, const float *weights, int count, int to
     return fit.ll > 0.0f ? fit.xl / fit.ll : 0.0f;
 }
 
+const float fb_iq4_bounds[15] = {-115.5f, -93.5f, -74.0f, -57.0f, -42.0f, -28.5f, -16.0f, -4.5f, 7.0f, 19.0f, 31.5f, 45.5f, 61.0f, 79.0f, 101.0f};
+
 int fb_nearest_level(float x)
 {
-    int low = 0, high = 15;
-    if (!(x > (float)fb_iq4_levels[0])) {
-        return 0;
+    int level = 0;
+    for (int i = 0; i < 15; i++) {
+        level += x >= fb_iq4_bounds[i];
     }
-    if (x >= (float)fb_iq4_levels[15]) {
-        return 15;
-    }
-    while (high - low > 1) {
-        int middle = (low + high) / 2;
-        if (x < (float)fb_iq4_levels[middle]) {
-            high = middle;
-        } else {
-            low = middle;
-        }
-    }
-    return x - (float)fb_iq4_levels[low] < (float)fb_iq4_levels[high] - x ? low : high;
+    return level;
 }
 
 static BlockFit fit_levels(const float *x, const float *weights, int count, float inverse)

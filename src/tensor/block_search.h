@@ -58,5 +58,6 @@ float fb_search_positive(const float *x, const float *weights, int count, int to
 float fb_search_levels(const float *x, const float *weights, int count);
 /* The level nearest to x; from between two equally near ones the higher. */
 int fb_nearest_level(float x);
+extern const float fb_iq4_bounds[15]; /* from where on the next level is nearer */
 
 #endif

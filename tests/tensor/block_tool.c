@@ -1,10 +1,10 @@
 /* Decodes or encodes raw blocks, for the judges. With IMPORTANCE, floats of a row's length, rows are encoded with it; --kernel encodes by the
- * kernel that the machine would use. usage: block_tool decode|encode TYPE INPUT OUTPUT [IMPORTANCE] */
+ * kernel that the machine would use. usage: block_tool decode|encode|kernel TYPE INPUT OUTPUT [IMPORTANCE] */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "tensor/block_type.h"
+#include "kernels/block_encode.h"
 
 static uint8_t *read_all(const char *path, size_t *count)
 {
@@ -34,10 +34,10 @@ int main(int count, char **arguments)
     uint8_t *importance = input != NULL && count == 6 ? read_all(arguments[5], &importance_bytes) : NULL;
     FbError err = {0};
     if (input == NULL || (count == 6 && importance == NULL)) {
-        fprintf(stderr, "usage: block_tool decode|encode TYPE INPUT OUTPUT [IMPORTANCE]\n");
+        fprintf(stderr, "usage: block_tool decode|encode|kernel TYPE INPUT OUTPUT [IMPORTANCE]\n");
         return 2;
     }
-    bool encode = strcmp(arguments[1], "encode") == 0;
+    bool kernel = strcmp(arguments[1], "kernel") == 0, encode = kernel || strcmp(arguments[1], "encode") == 0;
     size_t float_bytes = (size_t)type->elements * sizeof(float);
     size_t blocks = bytes / (encode ? float_bytes : (size_t)type->bytes);
     size_t row = importance != NULL ? importance_bytes / float_bytes : blocks;
@@ -49,7 +49,7 @@ int main(int count, char **arguments)
     if (!encode) {
         type->decode(input, (float *)(void *)output, blocks);
     } else {
-        FbBlockRows job = {type, NULL, (const float *)(const void *)importance, row};
+        FbBlockRows job = {type, kernel ? fb_block_encode_pick(fb_cpu_detect(), type) : NULL, (const float *)(const void *)importance, row};
         if (fb_block_encode_rows(&job, (const float *)(const void *)input, 0, output, blocks / row, NULL, &err) != FB_OK) {
             fprintf(stderr, "%s\n", err.message);
             return 1;

@@ -3,6 +3,7 @@
 #define FB_TESTS_EMULATED_H
 
 #include "kernels/binary.h"
+#include "kernels/block_encode.h"
 #include "kernels/codes.h"
 #include "kernels/depthwise_f32.h"
 #include "kernels/depthwise_u8s8.h"
@@ -19,6 +20,7 @@
 
 extern const FbUnaryF32Kernel fb_unary_f32_emulated;
 extern const FbBinaryF32Kernel fb_binary_f32_emulated;
+extern const FbBlockEncodeKernel fb_block_encode_emulated;
 extern const FbReduceF32Kernel fb_reduce_f32_emulated;
 extern const FbProductF32Kernel fb_product_f32_emulated;
 extern const FbProductU8S8Kernel fb_product_u8s8_avx512vnni_emulated;

@@ -1,0 +1,267 @@
+/* Encoders of the types with 32 elements, and of IQ4_XS, whose groups are such blocks; included after block_encode_body.h. */
+
+/* Largest and smallest of 32 elements. */
+static inline void ends_of(const float *x, float *low, float *high)
+{
+    FbV a = fb_v_load(x), b = fb_v_load(x + FB_LANES);
+    float most[FB_LANES], least[FB_LANES];
+    fb_v_store(most, fb_v_max(a, b));
+    fb_v_store(least, fb_v_min(a, b));
+    for (int half = FB_LANES / 2; half > 0; half /= 2) {
+        for (int i = 0; i < half; i++) {
+            most[i] = most[i] > most[i + half] ? most[i] : most[i + half];
+            least[i] = least[i] < least[i + half] ? least[i] : least[i + half];
+        }
+    }
+    *low = least[0];
+    *high = most[0];
+}
+
+/* fb_block_extreme by its ends; equally large ones of either sign are looked for one by one. */
+static inline float extreme_of(const float *x)
+{
+    float low, high;
+    ends_of(x, &low, &high);
+    return high > -low ? high : -low > high ? low : fb_block_extreme(x, SMALL);
+}
+
+static inline float inverse_or_zero(float scale)
+{
+    return scale != 0.0f ? 1.0f / scale : 0.0f;
+}
+
+static inline void put_float(uint8_t *at, float value)
+{
+    fb_block_put_half(at, fb_f32_to_f16(value));
+}
+
+/* Truncated within the codes, NaN as 0. */
+static inline void truncated(const float *x, float low, float factor, float shift, float most, uint8_t *codes)
+{
+    for (int i = 0; i < SMALL; i++) {
+        float code = (x[i] - low) * factor + shift;
+        code = code > 0.0f ? code : 0.0f;
+        codes[i] = (uint8_t)(int)(code < most ? code : most);
+    }
+}
+
+static inline void encode_signed(int zero, size_t bytes, const float *from, uint8_t *to, size_t blocks)
+{
+    uint8_t codes[SMALL];
+    for (size_t b = 0; b < blocks; b++, from += SMALL, to += bytes) {
+        const float scale = extreme_of(from) / (float)-zero;
+        put_float(to, scale);
+        truncated(from, 0.0f, inverse_or_zero(scale), (float)zero + 0.5f, (float)(2 * zero - 1), codes);
+        if (zero == 16) {
+            fb_pack_fifth_bits(to + 2, codes);
+        }
+        fb_pack_nibbles(to + bytes - 16, codes);
+    }
+}
+
+static inline void encode_above_minimum(int most, size_t bytes, const float *from, uint8_t *to, size_t blocks)
+{
+    uint8_t codes[SMALL];
+    for (size_t b = 0; b < blocks; b++, from += SMALL, to += bytes) {
+        float low, high;
+        ends_of(from, &low, &high);
+        for (int i = 0; low == 0.0f && i < SMALL; i++) {
+            if (from[i] == 0.0f) { /* the first zero's sign is stored */
+                low = from[i];
+                break;
+            }
+        }
+        const float scale = high > low ? (high - low) / (float)most : 0.0f; /* zeros of both signs have no range */
+        put_float(to, scale);
+        put_float(to + 2, low);
+        truncated(from, low, inverse_or_zero(scale), 0.5f, (float)most, codes);
+        if (most == 31) {
+            fb_pack_fifth_bits(to + 4, codes);
+        }
+        fb_pack_nibbles(to + bytes - 16, codes);
+    }
+}
+
+static void encode_q8_0(const float *from, const float *importance, uint8_t *to, size_t blocks)
+{
+    (void)importance;
+    for (size_t b = 0; b < blocks; b++, from += SMALL, to += 34) {
+        const float scale = fabsf(extreme_of(from)) / 127.0f, factor = inverse_or_zero(scale);
+        put_float(to, scale);
+        for (int i = 0; i < SMALL; i++) { /* half away from zero */
+            const float x = from[i] * factor, some = fabsf(x) > 0.0f ? fabsf(x) : 0.0f, size = some < 127.0f ? some : 127.0f;
+            const int whole = (int)size, code = whole + (size - (float)whole >= 0.5f);
+            to[2 + i] = (uint8_t)(x < 0.0f ? -code : code);
+        }
+    }
+}
+
+/* Sixteen blocks of weights with importance; those without any have zeros and are encoded by the definition. */
+typedef struct SmallGroups {
+    LaneGroups x, w;
+    const float *blocks;
+    size_t count;
+    float padded[TOGETHER_MOST];
+} SmallGroups;
+
+static inline void small_weighted(const float *from, const float *importance, float sigma2, size_t block, size_t blocks, SmallGroups *groups)
+{
+    float weights[TOGETHER_MOST] = {0};
+    groups->count = lanes_count(blocks, block, FB_LANES);
+    groups->blocks = lanes_blocks(from, SMALL, block, groups->count, FB_LANES, groups->padded);
+    weights_of(groups->blocks, importance + block * SMALL, (int)groups->count * SMALL, sigma2, weights);
+    lanes_gather(groups->blocks, SMALL, &groups->x);
+    lanes_gather(weights, SMALL, &groups->w);
+}
+
+static inline bool small_has_importance(const float *importance, size_t block)
+{
+    return fb_block_any(importance + block * SMALL, SMALL);
+}
+
+static inline void pack_small(uint8_t *to, size_t bytes, const uint8_t *codes, bool fifth)
+{
+    if (fifth) {
+        fb_pack_fifth_bits(to + bytes - 20, codes);
+    }
+    fb_pack_nibbles(to + bytes - 16, codes);
+}
+
+static inline void encode_signed_weighted(int zero, size_t bytes, FbBlockEncode definition, const float *from, const float *importance, uint8_t *to,
+                                          size_t blocks)
+{
+    const float sigma2 = fb_block_sum_squares(from, (int64_t)blocks * SMALL) / (float)((int64_t)blocks * SMALL);
+    float scale[FB_LANES], inverse[FB_LANES];
+    uint8_t codes[SMALL];
+    SmallGroups groups;
+    for (size_t b = 0; b < blocks; b += FB_LANES) {
+        FbV kept;
+        small_weighted(from, importance, sigma2, b, blocks, &groups);
+        fb_v_store(scale, lanes_search_signed(&groups.x, &groups.w, SMALL, zero, &kept));
+        fb_v_store(inverse, kept);
+        for (size_t k = 0; k < groups.count; k++) {
+            uint8_t *out = to + (b + k) * bytes;
+            if (!small_has_importance(importance, b + k)) {
+                definition(groups.blocks + k * SMALL, NULL, out, 1);
+                continue;
+            }
+            put_float(out, scale[k]);
+            grid_signed(groups.blocks + k * SMALL, SMALL, inverse[k], zero, codes);
+            pack_small(out, bytes, codes, zero == 16);
+        }
+    }
+}
+
+static inline void encode_minimum_weighted(int most, size_t bytes, FbBlockEncode definition, const float *from, const float *importance, uint8_t *to,
+                                           size_t blocks)
+{
+    const FbRangeSearch search = {most, 36, -0.9f, 0.05f, false};
+    const float sigma2 = fb_block_sum_squares(from, (int64_t)blocks * SMALL) / (float)((int64_t)blocks * SMALL);
+    LaneMinima found;
+    uint8_t codes[SMALL];
+    SmallGroups groups;
+    for (size_t b = 0; b < blocks; b += FB_LANES) {
+        small_weighted(from, importance, sigma2, b, blocks, &groups);
+        LaneRange r = lanes_search_range(&search, &groups.x, &groups.w, SMALL);
+        fb_v_store(found.scale, r.scale);
+        fb_v_store(found.low, r.kept_low);
+        fb_v_store(found.inverse, r.kept_inverse);
+        fb_v_store(found.minimum, r.low);
+        for (size_t k = 0; k < groups.count; k++) {
+            uint8_t *out = to + (b + k) * bytes;
+            if (!small_has_importance(importance, b + k)) {
+                definition(groups.blocks + k * SMALL, NULL, out, 1);
+                continue;
+            }
+            put_float(out, found.scale[k]);
+            put_float(out + 2, found.minimum[k]);
+            grid_of(groups.blocks + k * SMALL, SMALL, found.inverse[k], found.low[k], most, codes);
+            pack_small(out, bytes, codes, most == 31);
+        }
+    }
+}
+
+#define FB_SMALL_TYPE(name, plain, weighted, top, bytes)                                                   \
+    static void encode_##name(const float *from, const float *importance, uint8_t *to, size_t blocks)       \
+    {                                                                                                        \
+        if (importance == NULL) {                                                                            \
+            plain(top, bytes, from, to, blocks);                                                             \
+        } else {                                                                                             \
+            weighted(top, bytes, fb_encode_##name, from, importance, to, blocks);                            \
+        }                                                                                                    \
+    }
+FB_SMALL_TYPE(q4_0, encode_signed, encode_signed_weighted, 8, 18)
+FB_SMALL_TYPE(q4_1, encode_above_minimum, encode_minimum_weighted, 15, 20)
+FB_SMALL_TYPE(q5_0, encode_signed, encode_signed_weighted, 16, 22)
+FB_SMALL_TYPE(q5_1, encode_above_minimum, encode_minimum_weighted, 31, 24)
+#undef FB_SMALL_TYPE
+
+/* IQ4: `elements` share a mean square, 32 a scale. Weights without importance are squares. */
+static inline void level_scales(const float *x, const float *importance, int elements, float scales[FB_LANES])
+{
+    float weights[TOGETHER_MOST];
+    LaneGroups groups, w;
+    for (int i = 0; i < TOGETHER_MOST; i++) {
+        weights[i] = x[i] * x[i];
+    }
+    for (int i = 0; importance != NULL && i < TOGETHER_MOST; i += elements) {
+        const float sigma2 = fb_block_sum_squares(x + i, elements) * (2.0f / (float)elements);
+        for (int g = i; g < i + elements; g += SMALL) {
+            if (fb_block_any(importance + g, SMALL)) {
+                weights_of(x + g, importance + g, SMALL, sigma2, weights + g);
+            }
+        }
+    }
+    lanes_gather(x, SMALL, &groups);
+    lanes_gather(weights, SMALL, &w);
+    fb_v_store(scales, lanes_search_levels(&groups, &w, SMALL));
+}
+
+static inline void put_levels(uint8_t *to, const float *x, float inverse)
+{
+    uint8_t codes[SMALL];
+    for (int i = 0; i < SMALL; i++) {
+        const float at = inverse * x[i];
+        int level = 0;
+        for (int k = 0; k < 15; k++) {
+            level += at >= fb_iq4_bounds[k];
+        }
+        codes[i] = (uint8_t)level;
+    }
+    fb_pack_nibbles(to, codes);
+}
+
+static void encode_iq4_nl(const float *from, const float *importance, uint8_t *to, size_t blocks)
+{
+    float padded[TOGETHER_MOST], padded_importance[TOGETHER_MOST], scales[FB_LANES];
+    for (size_t b = 0; b < blocks; b += FB_LANES) {
+        const size_t count = lanes_count(blocks, b, FB_LANES);
+        const float *x = lanes_blocks(from, SMALL, b, count, FB_LANES, padded);
+        const float *weights = importance == NULL ? NULL : lanes_blocks(importance, SMALL, b, count, FB_LANES, padded_importance);
+        level_scales(x, weights, SMALL, scales);
+        for (size_t k = 0; k < count; k++) {
+            put_float(to + (b + k) * 18, scales[k]);
+            put_levels(to + (b + k) * 18 + 2, x + k * SMALL, inverse_or_zero(scales[k]));
+        }
+    }
+}
+
+static void encode_iq4_xs(const float *from, const float *importance, uint8_t *to, size_t blocks)
+{
+    const size_t together = 2;
+    float padded[TOGETHER_MOST], padded_importance[TOGETHER_MOST], scales[FB_LANES];
+    for (size_t b = 0; b < blocks; b += together) {
+        const size_t count = lanes_count(blocks, b, together);
+        const float *x = lanes_blocks(from, FB_LARGE_ELEMENTS, b, count, together, padded);
+        const float *weights = importance == NULL ? NULL : lanes_blocks(importance, FB_LARGE_ELEMENTS, b, count, together, padded_importance);
+        level_scales(x, weights, FB_LARGE_ELEMENTS, scales);
+        for (size_t k = 0; k < count; k++) {
+            float inverses[8];
+            uint8_t *out = to + (b + k) * 136;
+            fb_iq4_xs_scales(scales + 8 * k, out, inverses);
+            for (int g = 0; g < 8; g++) {
+                put_levels(out + 8 + 16 * g, x + k * FB_LARGE_ELEMENTS + (size_t)(SMALL * g), inverses[g]);
+            }
+        }
+    }
+}
