@@ -11,17 +11,20 @@ typedef struct FbCodesOperand {
     const uint8_t *codes;        /* NULL: reals */
     const float *reals;
     FbCodeGrid grid;             /* scale; of codes zero */
-    bool single;                 /* one element for the whole row */
+    bool single;                 /* one element for all rows */
+    size_t row_stride;           /* elements from row to row; of more than one row, not single */
 } FbCodesOperand;
 
 /* a + b or a * b, then `after`, each operation rounded as the operators on reals do it, the store by a true division as QuantizeLinear's: what
  * comes out is what a step through reals gives, to the bit. */
 typedef struct FbCodesBinary {
-    size_t count;
+    size_t count;                /* of a row */
+    size_t rows;                 /* 0: one */
     FbCodesOperand a, b;
     bool multiply;               /* false: a + b */
     FbIntegerEpilogue after;     /* only `real` (bias NULL), codes, grid, table are read */
     void *y;                     /* uint8_t or float as after.codes says */
+    size_t y_stride;             /* elements from row to row; of more than one */
 } FbCodesBinary;
 
 typedef struct FbCodesPool {     /* channels-last rows */
@@ -31,7 +34,8 @@ typedef struct FbCodesPool {     /* channels-last rows */
     FbCodeGrid from;
     bool codes;                  /* average: store codes of `to`; false: reals */
     FbCodeGrid to;
-    void *y;                     /* [pixels][channels] */
+    void *y;                     /* [pixels][y_stride], of which the first `channels` are written */
+    size_t y_stride;
 } FbCodesPool;
 
 typedef struct FbCodesKernel {

@@ -131,20 +131,47 @@ CODES_PAIR_ROW(codes_add_any, codes_form(&r->a), codes_form(&r->b), false, false
 CODES_PAIR_ROW(codes_multiply_any, codes_form(&r->a), codes_form(&r->b), true, false)
 #undef CODES_PAIR_ROW
 
-static void codes_binary(const FbCodesBinary *r)
+typedef void (*CodesPairRow)(const FbCodesBinary *r, const CodesPair *p);
+
+static CodesPairRow codes_pair_row(const FbCodesBinary *r)
 {
-    const CodesPair pair = codes_pair_of(r);
     const CodesForm a = codes_form(&r->a), b = codes_form(&r->b);
     const bool plain = r->after.codes && r->after.real.count == 0;
     if (plain && a == CODES_ROW && b == CODES_ROW) {
-        (r->multiply ? codes_multiply_rows : codes_add_rows)(r, &pair);
-    } else if (plain && r->multiply && a == CODES_ROW && b == CODES_REALS) {
-        codes_multiply_reals(r, &pair);
-    } else {
-        (r->multiply ? codes_multiply_any : codes_add_any)(r, &pair);
+        return r->multiply ? codes_multiply_rows : codes_add_rows;
     }
-    if (r->after.codes && r->after.table) {
-        fb_vb_map(r->y, r->y, r->count, r->after.table);
+    if (plain && r->multiply && a == CODES_ROW && b == CODES_REALS) {
+        return codes_multiply_reals;
+    }
+    return r->multiply ? codes_multiply_any : codes_add_any;
+}
+
+/* An operand one row further on. */
+CODES_INLINE void codes_next_row(FbCodesOperand *o)
+{
+    if (!o->single && o->codes) {
+        o->codes += o->row_stride;
+    } else if (!o->single) {
+        o->reals += o->row_stride;
+    }
+}
+
+static void codes_binary(const FbCodesBinary *r)
+{
+    const CodesPair pair = codes_pair_of(r);
+    const CodesPairRow run = codes_pair_row(r);
+    FbCodesBinary row = *r;
+    for (size_t i = 0;;) {
+        run(&row, &pair);
+        if (r->after.codes && r->after.table) {
+            fb_vb_map(row.y, row.y, r->count, r->after.table);
+        }
+        if (++i >= r->rows) {
+            return;
+        }
+        codes_next_row(&row.a);
+        codes_next_row(&row.b);
+        row.y = r->after.codes ? (void *)((uint8_t *)row.y + r->y_stride) : (void *)((float *)row.y + r->y_stride);
     }
 }
 
@@ -162,7 +189,7 @@ static void codes_max_pool(const FbCodesPool *p)
 {
     for (size_t pixel = 0; pixel < p->pixels; pixel++) {
         const uint8_t *const *x = p->x + pixel * p->taps;
-        uint8_t *y = (uint8_t *)p->y + pixel * p->channels;
+        uint8_t *y = (uint8_t *)p->y + pixel * p->y_stride;
         for (size_t begin = 0, n; begin < p->channels; begin += FB_LANES) {
             const size_t c = codes_block(begin, p->channels, &n);
             FbVb best = fb_vb_set(0);
@@ -185,7 +212,7 @@ static void codes_average_pool(const FbCodesPool *p)
         const uint8_t *const *x = p->x + pixel * p->taps;
         const FbV divisor = fb_v_set((float)p->divisor[pixel]);
         for (size_t begin = 0, n; begin < p->channels; begin += FB_LANES) {
-            const size_t c = codes_block(begin, p->channels, &n), at = pixel * p->channels + c;
+            const size_t c = codes_block(begin, p->channels, &n), at = pixel * p->y_stride + c;
             FbV sum = fb_v_set(0.0f);
             for (size_t t = 0; t < p->taps; t++) {
                 if (x[t]) {

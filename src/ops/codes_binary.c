@@ -113,7 +113,7 @@ static FbStatus binary_prepare(const FbPrepare *prepare, void **state, FbError *
     memset(s, 0, sizeof *s);
     s->kernel = fb_codes_pick(fb_context_cpu(prepare->context));
     s->multiply = is_op(prepare, "Mul") || is_op(prepare, "Div");
-    fb_codes_store_prepare(prepare, &s->after);
+    FB_TRY(fb_codes_store_prepare(prepare, &s->after, err));
     for (int i = 0; i < 2; i++) {
         CodesOperand *o = &s->operands[i];
         FB_TRY(prepare_operand(prepare, i, o, err));
@@ -155,6 +155,65 @@ static void binary_row(void *arg, int64_t out_first, const int64_t *firsts, size
     s->kernel->binary(&row);
 }
 
+/* An operand's dimensions in the step's memory order. */
+static FbShape operand_shape(const FbCall *call, int i)
+{
+    const CodesOperand *o = &((const CodesBinaryState *)call->state)->operands[i];
+    return o->constant ? o->shape : fb_tensor_shape(call->inputs[i]);
+}
+
+/* Windows: nothing to broadcast but single elements. */
+static bool binary_strided(const FbCall *call, int i)
+{
+    const FbShape out = fb_tensor_shape(call->outputs[0]);
+    bool fits = true;
+    for (int k = 0; k < 2; k++) {
+        const FbShape shape = operand_shape(call, k);
+        fits = fits && (fb_shape_equal(&shape, &out) || (fb_shape_elements(&shape) == 1 && i != k));
+    }
+    return fits;
+}
+
+typedef struct WindowRun {
+    const FbCodesKernel *kernel;
+    FbCodesBinary all;
+} WindowRun;
+
+/* Unit: a row. */
+static void window_rows(void *arg, size_t slot, size_t begin, size_t end)
+{
+    const WindowRun *run = arg;
+    const FbCodesBinary *all = &run->all;
+    FbCodesBinary part = *all;
+    FbCodesOperand *const operands[] = {&part.a, &part.b};
+    (void)slot;
+    part.rows = end - begin;
+    for (int i = 0; i < 2; i++) {
+        const size_t at = operands[i]->single ? 0 : begin * operands[i]->row_stride;
+        operands[i]->codes = operands[i]->codes ? operands[i]->codes + at : NULL;
+        operands[i]->reals = operands[i]->reals ? operands[i]->reals + at : NULL;
+    }
+    part.y = all->after.codes ? (void *)((uint8_t *)all->y + begin * all->y_stride) : (void *)((float *)all->y + begin * all->y_stride);
+    run->kernel->binary(&part);
+}
+
+static void run_windows(const FbCall *call)
+{
+    const CodesBinaryState *s = call->state;
+    const FbTensor *y = call->outputs[0];
+    const size_t row = (size_t)y->dims[y->rank - 1];
+    WindowRun run = {s->kernel, {.count = row, .multiply = s->multiply, .after = s->after, .y = y->data, .y_stride = fb_call_stride(call, -1, row)}};
+    FbCodesOperand *const to[2] = {&run.all.a, &run.all.b};
+    for (int i = 0; i < 2; i++) {
+        const CodesOperand *o = &s->operands[i];
+        const FbShape shape = operand_shape(call, i);
+        const void *data = o->constant ? o->constant : call->inputs[i]->data;
+        *to[i] = (FbCodesOperand){.codes = o->codes ? data : NULL, .reals = o->codes ? NULL : data, .grid = o->grid,
+                                  .single = fb_shape_elements(&shape) == 1, .row_stride = fb_call_stride(call, i, row)};
+    }
+    fb_parallel(call->context, window_rows, &run, (size_t)fb_tensor_elements(y) / row, 16384 / row + 1);
+}
+
 static FbStatus binary_run(const FbCall *call, FbError *err)
 {
     const CodesBinaryState *s = call->state;
@@ -162,8 +221,12 @@ static FbStatus binary_run(const FbCall *call, FbError *err)
     FbShape shapes[2];
     FbBroadcastOperand operands[2];
     FbBroadcast plan;
+    if (call->output_stride != 0 || call->input_strides != NULL) {
+        run_windows(call);
+        return fb_check_cancel(call->context, err);
+    }
     for (int i = 0; i < 2; i++) {
-        shapes[i] = s->operands[i].constant ? s->operands[i].shape : fb_tensor_shape(call->inputs[i]);
+        shapes[i] = operand_shape(call, i);
     }
     fb_broadcast_plan(&out, 2, (const FbShape *const[]){&shapes[0], &shapes[1]}, operands, &plan);
     CodesBinaryRun run = {s, &plan, call->inputs, call->outputs[0]};
@@ -178,4 +241,5 @@ static const char *binary_kernel(const void *state)
 }
 
 const FbLowering fb_codes_binary_lowering = {.name = "binary_codes", .accepts = binary_accepts, .prepare = binary_prepare,
-                                              .bind = binary_bind, .run = binary_run, .kernel = binary_kernel};
+                                              .bind = binary_bind, .run = binary_run, .kernel = binary_kernel,
+                                              .strided = binary_strided};

@@ -81,7 +81,7 @@ typedef struct JoinRun {
     const JoinPart *part;
     const void *x;
     void *y;
-    size_t row, stride, offset, pieces;
+    size_t row, x_stride, stride, offset, pieces;
 } JoinRun;
 
 static void join_units(void *arg, size_t slot, size_t begin, size_t end)
@@ -91,7 +91,7 @@ static void join_units(void *arg, size_t slot, size_t begin, size_t end)
     (void)slot;
     for (size_t unit = begin; unit < end; unit++) {
         const size_t index = unit / r->pieces, at = unit % r->pieces * PIECE, count = r->row - at < PIECE ? r->row - at : PIECE;
-        const size_t from = index * r->row + at, to = index * r->stride + r->offset + at;
+        const size_t from = index * r->x_stride + at, to = index * r->stride + r->offset + at;
         const uint8_t *codes = r->x;
         const float *reals = r->x;
         uint8_t *y = r->y;
@@ -115,7 +115,8 @@ static FbStatus concat_run(const FbCall *call, FbError *err)
     const CodesConcatState *s = call->state;
     const FbTensor *out = call->outputs[0];
     int axis;
-    FB_TRY(fb_concat_axis(call->params, out->rank, call->channels_last, &axis, err));
+    FB_TRY(fb_join_axis(call->params, out->rank, call->channels_last, &axis, err));
+    const size_t element = s->codes ? 1 : sizeof(float);
     size_t outer = 1, inner = 1, offset = 0;
     for (int i = 0; i < out->rank; i++) {
         outer *= i < axis ? (size_t)out->dims[i] : 1;
@@ -125,12 +126,31 @@ static FbStatus concat_run(const FbCall *call, FbError *err)
         const FbTensor *x = call->inputs[i];
         JoinRun r = {.state = s, .part = &s->parts[i], .x = x->data, .y = out->data, .row = (size_t)x->dims[axis] * inner,
                      .stride = (size_t)out->dims[axis] * inner, .offset = offset};
+        r.x_stride = fb_call_stride(call, i, r.row);
+        r.stride = fb_call_stride(call, -1, r.stride);
         r.pieces = (r.row + PIECE - 1) / PIECE;
         offset += r.row;
+        if (r.part->kind == JOIN_COPY && (const char *)x->data == (const char *)out->data + r.offset * element) {
+            continue; /* made where it belongs */
+        }
         fb_parallel(call->context, join_units, &r, outer * r.pieces, 4 * PIECE / (r.row < PIECE ? r.row + 1 : PIECE) + 1);
     }
     return fb_check_cancel(call->context, err);
 }
 
+bool fb_codes_concat_copies(const void *state, int input)
+{
+    return ((const CodesConcatState *)state)->parts[input].kind == JOIN_COPY;
+}
+
+/* Rows of windows are those of the joined axis. */
+static bool concat_strided(const FbCall *call, int i)
+{
+    FbError ignored;
+    int axis;
+    (void)i;
+    return fb_join_axis(call->params, call->outputs[0]->rank, call->channels_last, &axis, &ignored) == FB_OK && axis == call->outputs[0]->rank - 1;
+}
+
 const FbLowering fb_codes_concat_lowering = {.name = "concat_codes", .accepts = concat_accepts, .prepare = concat_prepare, .bind = concat_bind,
-                                             .run = concat_run};
+                                             .run = concat_run, .strided = concat_strided};

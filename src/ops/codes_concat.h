@@ -6,7 +6,10 @@
 
 extern const FbLowering fb_codes_concat_lowering;
 
-/* join.c: the axis in memory. */
-FbStatus fb_concat_axis(const void *params, int rank, bool channels_last, int *axis, FbError *err);
+/* Input i goes to its place as it is: no other grid, no change between codes and reals. */
+bool fb_codes_concat_copies(const void *state, int input);
+
+/* join.c: the axis in memory, of Concat and of Split. */
+FbStatus fb_join_axis(const void *params, int rank, bool channels_last, int *axis, FbError *err);
 
 #endif

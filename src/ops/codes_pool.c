@@ -26,6 +26,7 @@ typedef struct CodesPoolRun {
     const CodesPoolBound *bound;
     const uint8_t *x;
     void *y;
+    size_t x_stride, y_stride; /* from pixel to pixel */
     const uint8_t **pointers; /* [threads][PIXEL_BLOCK][taps], global [threads][taps] */
     int32_t *divisors;        /* [threads][PIXEL_BLOCK] */
 } CodesPoolRun;
@@ -99,12 +100,13 @@ static void pool_units(void *arg, size_t slot, size_t begin, size_t end)
     int32_t *divisors = r->divisors + slot * PIXEL_BLOCK;
     for (size_t unit = begin; unit < end; unit++) {
         const size_t first = unit * PIXEL_BLOCK, count = b->pixels - first < PIXEL_BLOCK ? b->pixels - first : PIXEL_BLOCK;
-        fb_window_points(&b->window, r->x, b->channels, NULL, first, count, b->taps, 1, pointers);
+        fb_window_points(&b->window, r->x, r->x_stride, NULL, first, count, b->taps, 1, pointers);
         for (size_t i = 0; !s->max && i < count; i++) {
             divisors[i] = (int32_t)fb_pool_divisor(&b->window, b->count_include_pad, (int64_t)(first + i));
         }
         const FbCodesPool pool = {.pixels = count, .channels = b->channels, .taps = b->taps, .x = pointers, .divisor = divisors, .from = s->from,
-                                  .codes = s->codes, .to = s->to, .y = (char *)r->y + first * b->channels * (s->codes ? 1 : sizeof(float))};
+                                  .codes = s->codes, .to = s->to, .y = (char *)r->y + first * r->y_stride * (s->codes ? 1 : sizeof(float)),
+                                  .y_stride = r->y_stride};
         (s->max ? s->kernel->max_pool : s->kernel->average_pool)(&pool);
     }
 }
@@ -119,13 +121,13 @@ static void global_units(void *arg, size_t slot, size_t begin, size_t end)
     const uint8_t **pointers = r->pointers + slot * b->taps;
     const int32_t divisor = (int32_t)b->taps;
     for (size_t unit = begin; unit < end; unit++) {
-        const size_t image = unit / blocks, c = unit % blocks * CHANNEL_BLOCK, at = image * b->channels + c;
+        const size_t image = unit / blocks, c = unit % blocks * CHANNEL_BLOCK, at = image * r->y_stride + c;
         for (size_t t = 0; t < b->taps; t++) {
-            pointers[t] = r->x + (image * b->taps + t) * b->channels + c;
+            pointers[t] = r->x + (image * b->taps + t) * r->x_stride + c;
         }
         const FbCodesPool pool = {.pixels = 1, .channels = b->channels - c < CHANNEL_BLOCK ? b->channels - c : CHANNEL_BLOCK, .taps = b->taps,
                                   .x = pointers, .divisor = &divisor, .from = s->from, .codes = s->codes, .to = s->to,
-                                  .y = (char *)r->y + at * (s->codes ? 1 : sizeof(float))};
+                                  .y = (char *)r->y + at * (s->codes ? 1 : sizeof(float)), .y_stride = r->y_stride};
         s->kernel->average_pool(&pool);
     }
 }
@@ -133,7 +135,8 @@ static void global_units(void *arg, size_t slot, size_t begin, size_t end)
 static FbStatus pool_run(const FbCall *call, FbError *err)
 {
     const CodesPoolBound *b = call->bound;
-    CodesPoolRun r = {.state = call->state, .bound = b, .x = call->inputs[0]->data, .y = call->outputs[0]->data, .pointers = call->scratch};
+    CodesPoolRun r = {.state = call->state, .bound = b, .x = call->inputs[0]->data, .y = call->outputs[0]->data,
+                      .x_stride = fb_call_stride(call, 0, b->channels), .y_stride = fb_call_stride(call, -1, b->channels), .pointers = call->scratch};
     if (b->pixels * b->channels == 0 || b->taps == 0) {
         return FB_OK;
     }
@@ -148,6 +151,13 @@ static FbStatus pool_run(const FbCall *call, FbError *err)
     return fb_check_cancel(call->context, err);
 }
 
+static bool pool_strided(const FbCall *call, int i)
+{
+    (void)call;
+    (void)i;
+    return true;
+}
+
 static const char *pool_kernel(const void *state)
 {
     (void)state;
@@ -155,4 +165,4 @@ static const char *pool_kernel(const void *state)
 }
 
 const FbLowering fb_codes_pool_lowering = {.name = "pool_codes", .accepts = pool_accepts, .prepare = pool_prepare, .bind = pool_bind,
-                                           .run = pool_run, .kernel = pool_kernel};
+                                           .run = pool_run, .kernel = pool_kernel, .strided = pool_strided};

@@ -42,6 +42,7 @@ typedef struct ConvRun {
     const uint8_t *zero;
     void *y;
     size_t y_bytes;        /* of an element */
+    size_t x_stride, y_stride; /* from pixel to pixel */
     FbIntegerEpilogue epilogue;
     const uint8_t **pointers;
 } ConvRun;
@@ -173,16 +174,15 @@ static void point(const void *arg, size_t first, size_t count, size_t stride, co
     const ConvRun *r = arg;
     const ConvState *s = r->state;
     if (r->bound->pointwise) {
-        const size_t channels = s->group * s->in_channels;
         for (size_t i = 0; i < count; i++) {
-            a[i] = r->x + (first + i) * channels;
+            a[i] = r->x + (first + i) * r->x_stride;
         }
         return;
     }
     if (s->few_channels) {
         fb_window_points(&r->bound->runs.window, r->x, s->in_channels, NULL, first, count, 1, stride, a);
     } else {
-        fb_window_points(&r->bound->window, r->x, s->group * s->in_channels, r->zero, first, count, 1, stride, a);
+        fb_window_points(&r->bound->window, r->x, r->x_stride, r->zero, first, count, 1, stride, a);
     }
     for (size_t t = s->kernel_taps; t < s->kernel_taps * s->summands; t++) {
         memcpy(a + t * stride, a + (t - s->kernel_taps) * stride, count * sizeof *a);
@@ -201,7 +201,7 @@ static void product_units(void *arg, size_t slot, size_t begin, size_t end)
         FbIntegerEpilogue epilogue;
         fb_integer_epilogue_shift(&r->epilogue, 0, group * s->out_channels, &epilogue);
         const FbProductU8S8Job job = {s->product, &s->packed[group], r->zero, (ptrdiff_t)(group * s->in_channels),
-                                      (char *)r->y + group * s->out_channels * r->y_bytes, s->group * s->out_channels, &epilogue, point, r};
+                                      (char *)r->y + group * s->out_channels * r->y_bytes, r->y_stride, &epilogue, point, r};
         const size_t rows = b->rows - row < t->row_block ? b->rows - row : t->row_block;
         const size_t cols = s->out_channels - col < t->col_block ? s->out_channels - col : t->col_block;
         fb_product_u8s8_block(&job, row, rows, col, cols, r->pointers + slot * b->pointers);
@@ -216,11 +216,11 @@ static void depthwise_units(void *arg, size_t slot, size_t begin, size_t end)
     for (size_t unit = begin; unit < end; unit++) {
         const size_t first = unit * r->bound->pixel_block, left = r->bound->rows - first;
         FbDepthwiseU8S8 d = {left < r->bound->pixel_block ? left : r->bound->pixel_block, s->group, s->taps, pointers, s->depthwise_weight,
-                             (char *)r->y + first * s->group * r->y_bytes, s->group, NULL};
+                             (char *)r->y + first * r->y_stride * r->y_bytes, r->y_stride, NULL};
         FbIntegerEpilogue epilogue;
         fb_integer_epilogue_shift(&r->epilogue, first, 0, &epilogue);
         d.epilogue = &epilogue;
-        fb_window_points(&r->bound->window, r->x, s->group, r->zero, first, d.pixels, s->taps, 1, pointers);
+        fb_window_points(&r->bound->window, r->x, r->x_stride, r->zero, first, d.pixels, s->taps, 1, pointers);
         s->depthwise->run(&d);
     }
 }
@@ -254,7 +254,8 @@ static FbStatus conv_run_lowered(const FbCall *call, FbError *err)
 {
     const ConvState *s = call->state;
     const ConvBound *b = call->bound;
-    ConvRun r = {.state = s, .bound = b, .y = call->outputs[0]->data, .y_bytes = s->store.codes ? 1 : sizeof(float)};
+    ConvRun r = {.state = s, .bound = b, .y = call->outputs[0]->data, .y_bytes = s->store.codes ? 1 : sizeof(float),
+                 .x_stride = fb_call_stride(call, 0, s->group * s->in_channels), .y_stride = fb_call_stride(call, -1, s->group * s->out_channels)};
     if (b->rows == 0) {
         return FB_OK;
     }
@@ -276,11 +277,18 @@ static uint64_t conv_macs(const FbCall *call)
     return (uint64_t)b->rows * s->group * s->out_channels * s->in_channels * s->taps;
 }
 
+/* Runs of a few channels are read side by side, and quantizing goes over all elements in one. */
+static bool conv_strided(const FbCall *call, int i)
+{
+    const ConvState *s = call->state;
+    return i != 0 || (!s->few_channels && !s->dynamic);
+}
+
 static const char *conv_kernel(const void *state)
 {
     const ConvState *s = state;
     return s->depthwise ? "depthwise_u8s8" : "product_u8s8";
 }
 
-const FbLowering fb_conv_integer_lowering = {"conv_u8s8",      conv_accepts, conv_prepare, NULL, conv_bind,
-                                             conv_run_lowered, conv_macs,    conv_kernel};
+const FbLowering fb_conv_integer_lowering = {.name = "conv_u8s8", .accepts = conv_accepts, .prepare = conv_prepare, .bind = conv_bind,
+                                             .run = conv_run_lowered, .macs = conv_macs, .kernel = conv_kernel, .strided = conv_strided};

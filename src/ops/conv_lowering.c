@@ -36,6 +36,7 @@ typedef struct ConvRun {
     float *y;
     FbEpilogue epilogue;
     const float **pointers;
+    size_t x_stride, y_stride; /* from pixel to pixel */
 } ConvRun;
 
 static bool conv_accepts(const FbPrepare *prepare)
@@ -151,14 +152,13 @@ static void point(const void *arg, size_t first, size_t count, size_t stride, co
 {
     const ConvRun *r = arg;
     if (r->bound->pointwise) {
-        const size_t channels = r->state->group * r->state->in_channels;
         for (size_t i = 0; i < count; i++) {
-            a[i] = r->x + (first + i) * channels;
+            a[i] = r->x + (first + i) * r->x_stride;
         }
     } else if (r->state->few_channels) {
         fb_window_points_f32(&r->bound->runs.window, r->x, r->state->in_channels, NULL, first, count, 1, stride, a);
     } else {
-        fb_window_points_f32(&r->bound->window, r->x, r->state->group * r->state->in_channels, r->state->zero, first, count, 1, stride, a);
+        fb_window_points_f32(&r->bound->window, r->x, r->x_stride, r->state->zero, first, count, 1, stride, a);
     }
 }
 
@@ -168,14 +168,13 @@ static void product_units(void *arg, size_t slot, size_t begin, size_t end)
     const ConvState *s = r->state;
     const ConvBound *b = r->bound;
     const FbProductTiling *t = &b->tiling;
-    const size_t channels = s->group * s->out_channels;
     for (size_t unit = begin; unit < end; unit++) {
         const size_t group = unit / (t->row_blocks * t->col_blocks), block = unit % (t->row_blocks * t->col_blocks);
         const size_t row = block / t->col_blocks * t->row_block, col = block % t->col_blocks * t->col_block;
         FbEpilogue epilogue;
         fb_epilogue_shift(&r->epilogue, 0, group * s->out_channels, &epilogue);
         const FbProductJob job = {s->product, b->rows, s->out_channels, b->depth, b->taps, s->packed + group * s->packed_group, s->zero,
-                                  (ptrdiff_t)(group * s->in_channels), r->y + group * s->out_channels, channels, &epilogue, point, r};
+                                  (ptrdiff_t)(group * s->in_channels), r->y + group * s->out_channels, r->y_stride, &epilogue, point, r};
         const size_t rows = b->rows - row < t->row_block ? b->rows - row : t->row_block;
         const size_t cols = s->out_channels - col < t->col_block ? s->out_channels - col : t->col_block;
         fb_product_block(&job, row, rows, col, cols, r->pointers + slot * b->pointers);
@@ -191,11 +190,11 @@ static void depthwise_units(void *arg, size_t slot, size_t begin, size_t end)
     for (size_t unit = begin; unit < end; unit++) {
         const size_t first = unit * b->pixel_block, left = b->rows - first;
         FbDepthwiseF32 d = {left < b->pixel_block ? left : b->pixel_block, s->group, s->taps, pointers, s->packed,
-                            r->y + first * s->group, s->group, NULL};
+                            r->y + first * r->y_stride, r->y_stride, NULL};
         FbEpilogue epilogue;
         fb_epilogue_shift(&r->epilogue, first, 0, &epilogue);
         d.epilogue = &epilogue;
-        fb_window_points_f32(&b->window, r->x, s->group, s->zero, first, d.pixels, s->taps, 1, pointers);
+        fb_window_points_f32(&b->window, r->x, r->x_stride, s->zero, first, d.pixels, s->taps, 1, pointers);
         s->depthwise->run(&d);
     }
 }
@@ -205,7 +204,8 @@ static FbStatus conv_run_lowered(const FbCall *call, FbError *err)
     const ConvState *s = call->state;
     const ConvBound *b = call->bound;
     const FbTensor *x = call->inputs[0];
-    ConvRun r = {.state = s, .bound = b, .x = x->data, .y = call->outputs[0]->data};
+    ConvRun r = {.state = s, .bound = b, .x = x->data, .y = call->outputs[0]->data,
+                 .x_stride = fb_call_stride(call, 0, s->group * s->in_channels), .y_stride = fb_call_stride(call, -1, s->group * s->out_channels)};
     if (b->rows == 0) {
         return FB_OK;
     }
@@ -232,10 +232,17 @@ static uint64_t conv_macs(const FbCall *call)
     return (uint64_t)b->rows * s->group * s->out_channels * s->in_channels * s->taps;
 }
 
+/* Runs of a few channels are read side by side. */
+static bool conv_strided(const FbCall *call, int i)
+{
+    return i != 0 || !((const ConvState *)call->state)->few_channels;
+}
+
 static const char *conv_kernel(const void *state)
 {
     const ConvState *s = state;
     return s->depthwise != NULL ? "depthwise_f32" : "product_f32";
 }
 
-const FbLowering fb_conv_lowering = {"conv", conv_accepts, conv_prepare, NULL, conv_bind, conv_run_lowered, conv_macs, conv_kernel};
+const FbLowering fb_conv_lowering = {.name = "conv", .accepts = conv_accepts, .prepare = conv_prepare, .bind = conv_bind, .run = conv_run_lowered,
+                                     .macs = conv_macs, .kernel = conv_kernel, .strided = conv_strided};

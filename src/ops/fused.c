@@ -45,6 +45,9 @@ void fb_fused_epilogue(const FbFused *fused, const FbCall *call, size_t stride, 
         const FbFusedOp *op = &fused->ops[i];
         epilogue->ops[i] = (FbEpilogueOp){.kind = op->kind, .a = op->a, .b = op->b, .low = op->low, .high = op->high,
                                           .operand = fb_fused_has_operand(op) ? call->inputs[op->operand]->data : NULL, .operand_stride = stride};
+        if (fb_fused_has_operand(op)) {
+            epilogue->ops[i].operand_stride = fb_call_stride(call, op->operand, stride);
+        }
     }
 }
 

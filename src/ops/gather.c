@@ -154,8 +154,8 @@ static const char *gather_blocks_kernel(const void *state)
     return "rows";
 }
 
-static const FbLowering gather_blocks_lowering = {"gather_blocks", gather_blocks_accepts, gather_blocks_prepare, NULL, gather_blocks_bind,
-                                                  gather_blocks_run, NULL, gather_blocks_kernel};
+static const FbLowering gather_blocks_lowering = {.name = "gather_blocks", .accepts = gather_blocks_accepts, .prepare = gather_blocks_prepare,
+                                                  .bind = gather_blocks_bind, .run = gather_blocks_run, .kernel = gather_blocks_kernel};
 
 /* ---- GatherElements ---- */
 

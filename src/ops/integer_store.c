@@ -3,11 +3,7 @@
 
 #include <math.h>
 
-#include "kernels/functions.h"
-#include "kernels/round_grid.h"
 #include "ops/codes_store.h"
-
-enum { CODES = 256 };
 
 bool fb_integer_store_accepts(const FbPrepare *prepare)
 {
@@ -16,74 +12,6 @@ bool fb_integer_store_accepts(const FbPrepare *prepare)
     const bool stores = prepare->store_grid == NULL ||
                         (prepare->fused_count > 0 && prepare->fused[prepare->fused_count - 1].kind == FB_EPILOGUE_ROUND);
     return (codes || dynamic) && stores && prepare->constants[0] == NULL && fb_fused_accepts(prepare);
-}
-
-/* ---- everything behind a ROUND, as a table over its codes ---- */
-
-static void table_op(FbContext *context, const FbFusedOp *op, float values[CODES])
-{
-    static const struct { FbEpilogueKind kind; FbUnaryKind function; } functions[] = {
-        {FB_EPILOGUE_CLAMP, FB_UNARY_CLAMP}, {FB_EPILOGUE_LEAKY, FB_UNARY_LEAKY}, {FB_EPILOGUE_SIGMOID, FB_UNARY_SIGMOID},
-        {FB_EPILOGUE_SILU, FB_UNARY_SILU}, {FB_EPILOGUE_TANH, FB_UNARY_TANH}, {FB_EPILOGUE_HARD_SIGMOID, FB_UNARY_HARD_SIGMOID},
-        {FB_EPILOGUE_HARD_SWISH, FB_UNARY_HARD_SWISH}, {FB_EPILOGUE_GELU_ERF, FB_UNARY_GELU_ERF}};
-    const unsigned cpu = fb_context_cpu(context);
-    if (op->kind == FB_EPILOGUE_ROUND) {
-        fb_grid_f32_pick(cpu)->round_tensor(values, values, CODES, op->a, (int32_t)op->b, op->low, op->high);
-    }
-    for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
-        if (functions[i].kind == op->kind) {
-            fb_unary_f32_pick(cpu, functions[i].function)(values, values, CODES, op->a, op->b);
-        }
-    }
-}
-
-/* A table that only narrows the range is none: the store's bounds do it. */
-static bool only_narrows(const uint8_t table[CODES], FbCodeGrid *grid)
-{
-    const int32_t low = table[grid->low], high = table[grid->high];
-    for (int32_t c = grid->low; c <= grid->high; c++) {
-        if (table[c] != (c < low ? low : c > high ? high : c)) {
-            return false;
-        }
-    }
-    grid->low = low;
-    grid->high = high;
-    return true;
-}
-
-/* Takes the operations behind the first ROUND that no operand follows out of `store` and into a table. */
-static FbStatus make_table(const FbPrepare *prepare, FbIntegerStore *store, FbError *err)
-{
-    int first = store->fused.count;
-    FbCodeGrid grid = {0}, found = {0};
-    for (int i = store->fused.count - 1; i >= 0 && !fb_fused_has_operand(&store->fused.ops[i]); i--) {
-        if (fb_codes_grid_of_round(&store->fused.ops[i], &grid)) {
-            first = i;
-            found = grid;
-        }
-    }
-    if (first == store->fused.count) {
-        return FB_OK;
-    }
-    float values[CODES];
-    uint8_t *table = fb_arena_alloc(prepare->arena, CODES);
-    if (!table) {
-        return fb_error_memory(prepare->context, err, "a table of codes", CODES);
-    }
-    for (int32_t c = 0; c < CODES; c++) {
-        values[c] = (float)(c - found.zero) * found.scale;
-    }
-    for (int i = first + 1; i < store->fused.count; i++) {
-        table_op(prepare->context, &store->fused.ops[i], values);
-    }
-    fb_grid_f32_pick(fb_context_cpu(prepare->context))->quantize_u8(values, table, CODES, store->grid.scale, store->grid.zero);
-    for (int32_t c = 0; c < CODES; c++) {
-        table[c] = (uint8_t)(table[c] < store->grid.low ? store->grid.low : table[c] > store->grid.high ? store->grid.high : table[c]);
-    }
-    store->fused.count = first;
-    store->grid = found;
-    store->table = only_narrows(table, &store->grid) ? NULL : table;
-    return FB_OK;
 }
 
 /* ---- the rest in the store's units ---- */
@@ -224,7 +152,7 @@ FbStatus fb_integer_store_prepare(const FbPrepare *prepare, const FbIntegerWeigh
     if (prepare->store_grid != NULL) {
         store->grid = *prepare->store_grid;
         store->fused.count--; /* the store is this ROUND */
-        FB_TRY(make_table(prepare, store, err));
+        FB_TRY(fb_codes_fold_rounds(prepare, store->fused.ops, &store->fused.count, &store->grid, &store->table, err));
         store->fused.count = fb_codes_fold_clamps(store->fused.ops, store->fused.count, &store->grid);
     }
     change_unit(store);

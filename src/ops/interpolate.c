@@ -233,14 +233,20 @@ static bool resize_moves(const void *params)
     return p->rule.mode == FB_RESIZE_NEAREST && p->rule.coordinate != FB_COORDINATE_TF_CROP_AND_RESIZE;
 }
 
+static bool resize_strided(const FbCall *call, int i)
+{
+    (void)i;
+    return ((const FbResizeParams *)call->params)->rule.mode == FB_RESIZE_NEAREST;
+}
+
 static const FbOp rows[] = {
     {.name = "Resize", .domain = "", .summary = "interpolates along axes", .since = 10, .newest = FB_OPSET_NEWEST, .min_inputs = 1, .max_inputs = 4,
      .min_outputs = 1, .max_outputs = 1, .params_bytes = sizeof(FbResizeParams), .attributes = resize_attributes, .decode = decode_resize,
      .infer = infer_resize, .scratch = fb_resize_scratch, .run = fb_resize_run, .channels_last = resize_channels_last,
-     .flags = FB_OP_MOVES_DATA, .moves = resize_moves},
+     .flags = FB_OP_MOVES_DATA, .moves = resize_moves, .strided = resize_strided},
     {.name = "Upsample", .domain = "", .summary = "interpolates along axes", .since = 7, .newest = 9, .min_inputs = 1, .max_inputs = 2,
      .min_outputs = 1, .max_outputs = 1, .params_bytes = sizeof(FbResizeParams), .attributes = upsample_attributes, .decode = decode_upsample,
      .infer = infer_resize, .scratch = fb_resize_scratch, .run = fb_resize_run, .channels_last = resize_channels_last,
-     .flags = FB_OP_MOVES_DATA, .moves = resize_moves},
+     .flags = FB_OP_MOVES_DATA, .moves = resize_moves, .strided = resize_strided},
 };
 const FbOpFamily fb_ops_resize = {rows, sizeof rows / sizeof rows[0]};

@@ -60,6 +60,7 @@ typedef struct NearestTask {
     const int64_t *map[FB_RANK_MAX];
     const bool *outside[FB_RANK_MAX];
     int64_t strides[FB_RANK_MAX];       /* of the input */
+    int64_t step, row;                  /* of the output: from run to run, from row to row of runs */
     int bits;
     char value[16];                     /* the extrapolation value as an element */
 } NearestTask;
@@ -69,7 +70,7 @@ static void nearest_row(const NearestTask *task, const char *from, char *to, siz
     int d = task->outer_rank - 1;
     int64_t count = task->out->dims[d], step = task->strides[d] * (int64_t)width;
     const int64_t *map = task->map[d];
-    if (task->run == 1 && width == 4) {
+    if (task->run == 1 && task->step == 1 && task->strides[d] == 1 && width == 4) {
         for (int64_t i = 0; i < count; i++) {
             memcpy(to + i * 4, from + map[i] * 4, 4);
         }
@@ -77,7 +78,7 @@ static void nearest_row(const NearestTask *task, const char *from, char *to, siz
     }
     size_t bytes = (size_t)task->run * width;
     for (int64_t i = 0; i < count; i++) {
-        memcpy(to + (size_t)i * bytes, from + map[i] * step, bytes);
+        memcpy(to + (size_t)(i * task->step) * width, from + map[i] * step, bytes);
     }
 }
 
@@ -94,7 +95,6 @@ static void nearest_rows(void *arg, size_t slot, size_t begin, size_t end)
     const NearestTask *task = arg;
     int d_last = task->outer_rank - 1;
     size_t width = (size_t)task->bits / 8;
-    int64_t row = task->out->dims[d_last] * task->run;
     for (size_t r = begin; r < end; r++) {
         int64_t rest = (int64_t)r, from = 0;
         bool outside = false;
@@ -104,11 +104,11 @@ static void nearest_rows(void *arg, size_t slot, size_t begin, size_t end)
             from += task->map[d][at] * task->strides[d];
             outside = outside || task->outside[d][at];
         }
-        char *to = (char *)task->out->data + r * (size_t)row * width;
+        char *to = (char *)task->out->data + r * (size_t)task->row * width;
         nearest_row(task, (const char *)task->in->data + from * (int64_t)width, to, width);
         for (int64_t i = 0; i < task->out->dims[d_last]; i++) {
             if (outside || task->outside[d_last][i]) {
-                extrapolate(task, to + (size_t)(i * task->run) * width, width, task->run);
+                extrapolate(task, to + (size_t)(i * task->step) * width, width, task->run);
             }
         }
     }
@@ -118,11 +118,17 @@ static FbStatus run_nearest(const FbCall *call, const ResizePlan *plan)
 {
     const FbResizeParams *p = call->params;
     NearestTask task = {.in = call->inputs[0], .out = call->outputs[0], .run = 1, .outer_rank = plan->rank, .bits = fb_dtype_bits(call->inputs[0]->dtype)};
-    int64_t *map = call->scratch, rows = 1;
-    fb_row_major_strides(task.in->dims, plan->rank, task.strides);
-    while (task.outer_rank > 1 && !plan->changed[task.outer_rank - 1]) {
+    const int last = plan->rank - 1;
+    const bool windows = last > 0 && (call->output_stride != 0 || call->input_strides != NULL); /* then a run is no longer than the last axis */
+    int64_t *map = call->scratch, rows = 1, dims[FB_RANK_MAX];
+    memcpy(dims, task.in->dims, sizeof dims);
+    dims[last] = (int64_t)fb_call_stride(call, 0, (size_t)dims[last]);
+    fb_row_major_strides(dims, plan->rank, task.strides);
+    while (task.outer_rank > (windows ? last : 1) && !plan->changed[task.outer_rank - 1]) {
         task.run *= task.out->dims[--task.outer_rank];
     }
+    task.step = task.outer_rank > last ? 1 : windows ? (int64_t)fb_call_stride(call, -1, (size_t)task.run) : task.run;
+    task.row = task.outer_rank > last ? (int64_t)fb_call_stride(call, -1, (size_t)task.out->dims[last]) : task.out->dims[task.outer_rank - 1] * task.step;
     bool *outside = (bool *)(map + call->scratch_bytes / (sizeof(int64_t) + sizeof(bool)));
     for (int d = 0; d < task.outer_rank; d++) {
         int64_t count = task.out->dims[d];

@@ -21,21 +21,44 @@ static bool join_channels_last(void *params, int rank)
     return true;
 }
 
-/* A whole tensor `part` goes to, or comes from, the range that begins at `offset` along `axis` of `whole`. */
-static void copy_range(FbContext *context, const FbTensor *part, const FbTensor *whole, int axis, int64_t offset, bool to_whole)
+/* Of a tensor whose rows may be those of a window, `row` elements apart; 0: side by side. */
+static void window_strides(const FbTensor *tensor, size_t row, int64_t *strides)
 {
-    int64_t whole_stride[FB_RANK_MAX];
+    int64_t dims[FB_RANK_MAX];
+    memcpy(dims, tensor->dims, sizeof dims);
+    if (row != 0) {
+        dims[tensor->rank - 1] = (int64_t)row;
+    }
+    fb_row_major_strides(dims, tensor->rank, strides);
+}
+
+/* A whole tensor `part` goes to, or comes from, the range that begins at `offset` along `axis` of `whole`; where it is there already, nothing is
+ * done. Elements from row to row as window_strides says. */
+static void copy_range(FbContext *context, const FbTensor *part, size_t part_row, const FbTensor *whole, size_t whole_row, int axis,
+                       int64_t offset, bool to_whole)
+{
     FbStridedCopy copy = {.bits = fb_dtype_bits(part->dtype), .rank = part->rank};
     memcpy(copy.dims, part->dims, (size_t)part->rank * sizeof part->dims[0]);
-    fb_row_major_strides(whole->dims, whole->rank, whole_stride);
-    fb_row_major_strides(part->dims, part->rank, to_whole ? copy.from_stride : copy.to_stride);
-    memcpy(to_whole ? copy.to_stride : copy.from_stride, whole_stride, sizeof whole_stride);
+    int64_t *whole_stride = to_whole ? copy.to_stride : copy.from_stride;
+    window_strides(whole, whole_row, whole_stride);
+    window_strides(part, part_row, to_whole ? copy.from_stride : copy.to_stride);
     int64_t first = offset * whole_stride[axis];
+    if (copy.bits >= 8 && (const char *)part->data == (const char *)whole->data + first * (copy.bits / 8)) {
+        return;
+    }
     if (to_whole) {
         fb_strided_copy(context, &copy, part->data, 0, whole->data, first);
     } else {
         fb_strided_copy(context, &copy, whole->data, first, part->data, 0);
     }
+}
+
+/* Along the last axis in memory, and along others. */
+static bool join_strided(const FbCall *call, int i)
+{
+    (void)call;
+    (void)i;
+    return true;
 }
 
 /* ---- Concat ---- */
@@ -115,7 +138,7 @@ static FbStatus infer_concat(FbInfer *infer, FbError *err)
     return FB_OK;
 }
 
-FbStatus fb_concat_axis(const void *params, int rank, bool channels_last, int *axis, FbError *err)
+FbStatus fb_join_axis(const void *params, int rank, bool channels_last, int *axis, FbError *err)
 {
     const JoinParams *p = params;
     FB_TRY(fb_axis_normalize(p->axis, rank, axis, err));
@@ -130,13 +153,13 @@ static FbStatus run_concat(const FbCall *call, FbError *err)
     if (!out || !out->bytes) {
         return FB_OK;
     }
-    FB_TRY(fb_concat_axis(call->params, out->rank, call->channels_last, &axis, err));
+    FB_TRY(fb_join_axis(call->params, out->rank, call->channels_last, &axis, err));
     if (fb_dtype_bits(out->dtype) < 8) {
         memset(out->data, 0, out->bytes);
     }
     int64_t offset = 0;
     for (int i = 0; i < call->input_count; i++) {
-        copy_range(call->context, call->inputs[i], out, axis, offset, true);
+        copy_range(call->context, call->inputs[i], fb_call_stride(call, i, 0), out, call->output_stride, axis, offset, true);
         offset += call->inputs[i]->dims[axis];
     }
     return FB_OK;
@@ -242,11 +265,9 @@ static int64_t part_size(const FbCall *call, int i, int64_t dim)
 
 static FbStatus run_split(const FbCall *call, FbError *err)
 {
-    const JoinParams *p = call->params;
     const FbTensor *in = call->inputs[0];
     int axis;
-    FB_TRY(fb_axis_normalize(p->axis, in->rank, &axis, err));
-    axis = fb_physical_axis(axis, in->rank, p->last || call->channels_last);
+    FB_TRY(fb_join_axis(call->params, in->rank, call->channels_last, &axis, err));
     int64_t offset = 0;
     for (int i = 0; i < call->output_count; i++) {
         FbTensor *out = call->outputs[i];
@@ -254,7 +275,7 @@ static FbStatus run_split(const FbCall *call, FbError *err)
             if (fb_dtype_bits(out->dtype) < 8) {
                 memset(out->data, 0, out->bytes);
             }
-            copy_range(call->context, out, in, axis, offset, false);
+            copy_range(call->context, out, i == 0 ? call->output_stride : 0, in, fb_call_stride(call, 0, 0), axis, offset, false);
         }
         offset += part_size(call, i, in->dims[axis]);
     }
@@ -268,9 +289,10 @@ static const FbOp rows[] = {
     {.name = "Concat", .domain = "", .summary = "joins tensors along an axis", .since = 1, .newest = FB_OPSET_NEWEST, .min_inputs = 1,
      .max_inputs = -1, .min_outputs = 1, .max_outputs = 1, .params_bytes = sizeof(JoinParams), .flags = FB_OP_MOVES_DATA,
      .attributes = concat_attributes, .decode = decode_concat, .infer = infer_concat, .run = run_concat, .integer = &fb_codes_concat_lowering,
-     .channels_last = join_channels_last},
+     .channels_last = join_channels_last, .strided = join_strided},
     {.name = "Split", .domain = "", .summary = "cuts a tensor along an axis", .since = 1, .newest = FB_OPSET_NEWEST, .min_inputs = 1,
      .max_inputs = 2, .min_outputs = 1, .max_outputs = -1, .params_bytes = sizeof(JoinParams), .flags = FB_OP_MOVES_DATA,
-     .attributes = split_attributes, .decode = decode_split, .infer = infer_split, .run = run_split, .channels_last = join_channels_last},
+     .attributes = split_attributes, .decode = decode_split, .infer = infer_split, .run = run_split, .channels_last = join_channels_last,
+     .strided = join_strided},
 };
 const FbOpFamily fb_ops_join = {rows, sizeof rows / sizeof rows[0]};

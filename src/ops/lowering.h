@@ -62,6 +62,7 @@ typedef struct FbLowering {
                                                                                     data may be NULL), then fused operands */
     uint64_t (*macs)(const FbCall *call);                                        /* multiply-accumulates of one run */
     const char *(*kernel)(const void *state);                                    /* which primitive of kernel_list.h serves; NULL: see name */
+    FbStrided strided;                                                           /* NULL: never */
 } FbLowering;
 
 #endif

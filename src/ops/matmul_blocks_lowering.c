@@ -85,5 +85,6 @@ static const char *matmul_blocks_kernel(const void *state)
     return s->codes ? "product_lowbit" : "product_f32";
 }
 
-const FbLowering fb_matmul_blocks_lowering = {"matmul_blocks", matmul_blocks_accepts, matmul_blocks_prepare, NULL, matmul_blocks_bind,
-                                              matmul_blocks_run, matmul_blocks_macs, matmul_blocks_kernel};
+const FbLowering fb_matmul_blocks_lowering = {.name = "matmul_blocks", .accepts = matmul_blocks_accepts, .prepare = matmul_blocks_prepare,
+                                              .bind = matmul_blocks_bind, .run = matmul_blocks_run, .macs = matmul_blocks_macs,
+                                              .kernel = matmul_blocks_kernel};

@@ -26,6 +26,7 @@ typedef struct MatmulRun {
     void *y;
     FbIntegerEpilogue epilogue;
     const uint8_t **pointers;
+    size_t a_stride, y_stride; /* from row to row */
 } MatmulRun;
 
 static int column_axis(const FbPrepare *prepare)
@@ -101,7 +102,7 @@ static void point(const void *arg, size_t first, size_t count, size_t stride, co
     const MatmulRun *r = arg;
     for (size_t t = 0; t < r->state->packed.taps; t++) {
         for (size_t i = 0; i < count; i++) {
-            a[t * stride + i] = r->a + (first + i) * r->state->depth;
+            a[t * stride + i] = r->a + (first + i) * r->a_stride;
         }
     }
 }
@@ -111,7 +112,7 @@ static void product_units(void *arg, size_t slot, size_t begin, size_t end)
     const MatmulRun *r = arg;
     const MatmulState *s = r->state;
     const FbTilingU8S8 *t = &r->bound->tiling;
-    const FbProductU8S8Job job = {s->product, &s->packed, NULL, 0, r->y, s->columns, &r->epilogue, point, r};
+    const FbProductU8S8Job job = {s->product, &s->packed, NULL, 0, r->y, r->y_stride, &r->epilogue, point, r};
     for (size_t unit = begin; unit < end; unit++) {
         const size_t row = unit / t->col_blocks * t->row_block, col = unit % t->col_blocks * t->col_block;
         const size_t rows = r->bound->rows - row, cols = s->columns - col;
@@ -133,7 +134,8 @@ static FbStatus matmul_run_lowered(const FbCall *call, FbError *err)
         fb_dynamic_codes_run(call->context, &s->store, a->data, (size_t)fb_tensor_elements(a), call->scratch, &dynamic);
     }
     MatmulRun r = {.state = s, .bound = m, .a = dynamic.codes, .y = call->outputs[0]->data,
-                   .pointers = (const uint8_t **)(void *)((char *)call->scratch + m->dynamic_bytes)};
+                   .pointers = (const uint8_t **)(void *)((char *)call->scratch + m->dynamic_bytes),
+                   .a_stride = fb_call_stride(call, 0, s->depth), .y_stride = fb_call_stride(call, -1, s->columns)};
     fb_integer_store_epilogue(&s->store, call, dynamic.offset, dynamic.scales, &r.epilogue);
     const size_t blocks = m->tiling.row_blocks * m->tiling.col_blocks, macs = m->rows * s->columns * s->depth / blocks;
     fb_parallel(call->context, product_units, &r, blocks, macs < ((size_t)1 << 19) ? ((size_t)1 << 19) / (macs + 1) + 1 : 1);
@@ -147,11 +149,17 @@ static uint64_t matmul_macs(const FbCall *call)
     return (uint64_t)m->rows * s->columns * s->depth;
 }
 
+/* Quantizing goes over all elements in one. */
+static bool matmul_strided(const FbCall *call, int i)
+{
+    return i != 0 || !((const MatmulState *)call->state)->dynamic;
+}
+
 static const char *matmul_kernel(const void *state)
 {
     (void)state;
     return "product_u8s8";
 }
 
-const FbLowering fb_matmul_integer_lowering = {"matmul_u8s8",      matmul_accepts, matmul_prepare, NULL, matmul_bind,
-                                               matmul_run_lowered, matmul_macs,    matmul_kernel};
+const FbLowering fb_matmul_integer_lowering = {.name = "matmul_u8s8", .accepts = matmul_accepts, .prepare = matmul_prepare, .bind = matmul_bind,
+                                               .run = matmul_run_lowered, .macs = matmul_macs, .kernel = matmul_kernel, .strided = matmul_strided};

@@ -258,4 +258,5 @@ static const char *matmul_kernel(const void *state)
     return "product_f32";
 }
 
-const FbLowering fb_matmul_lowering = {"matmul", matmul_accepts, matmul_prepare, NULL, matmul_bind, matmul_run_lowered, matmul_macs, matmul_kernel};
+const FbLowering fb_matmul_lowering = {.name = "matmul", .accepts = matmul_accepts, .prepare = matmul_prepare, .bind = matmul_bind,
+                                       .run = matmul_run_lowered, .macs = matmul_macs, .kernel = matmul_kernel};

@@ -45,7 +45,20 @@ typedef struct FbCall {
     void *state;             /* lowering: what prepare made */
     void *bound;             /* lowering: what bind made */
     struct FbKvCache *cache; /* STATE: keys and values that the session keeps (ops/kv_cache.h); NULL: nobody keeps any */
+    /* Windows: a tensor whose rows (its last dimension in memory) are parts of the rows of a wider one. Elements from row to row, per input and of
+     * output 0; 0: rows lie side by side. Others than 0 only where the row's or the lowering's `strided` said yes. */
+    const size_t *input_strides; /* NULL: all 0 */
+    size_t output_stride;
 } FbCall;
+
+/* Elements from row to row of input i, or of output 0 (i < 0), which has rows of `own` elements. */
+static inline size_t fb_call_stride(const FbCall *call, int i, size_t own)
+{
+    const size_t stride = i < 0 ? call->output_stride : call->input_strides != NULL ? call->input_strides[i] : 0;
+    return stride != 0 ? stride : own;
+}
+/* True when run takes input i, or output 0 (i < 0), as a window; asked with everything but data. */
+typedef bool (*FbStrided)(const FbCall *call, int i);
 
 /* How a decoded node behaves; a row's flags. */
 typedef enum FbOpFlags {
@@ -78,6 +91,7 @@ typedef struct FbOp {
     FbStatus (*infer)(FbInfer *infer, FbError *err);
     size_t (*scratch)(const FbCall *call); /* NULL: none. inputs/outputs have dtype and dims, no data. */
     FbStatus (*run)(const FbCall *call, FbError *err); /* NULL: runs only when lowered or folded away */
+    FbStrided strided;                 /* NULL: never */
     /* Rewrites params for channels-last tensors of this rank (Concat axis 1 -> rank - 1); false: cannot. NULL: row cannot, unless it is
      * POINTWISE or SPATIAL. */
     bool (*channels_last)(void *params, int rank);

@@ -123,7 +123,7 @@ static void code_blocks(void *arg, size_t slot, size_t begin, size_t end)
         const size_t first = block * PIXEL_BLOCK, count = all - first < PIXEL_BLOCK ? all - first : PIXEL_BLOCK;
         fb_window_points(&window, r->x->data, channels, NULL, first, count, (size_t)r->taps, 1, pointers);
         const FbCodesPool pool = {.pixels = count, .channels = channels, .taps = (size_t)r->taps, .x = pointers,
-                                  .y = (uint8_t *)r->y->data + first * channels};
+                                  .y = (uint8_t *)r->y->data + first * channels, .y_stride = channels};
         r->codes->max_pool(&pool);
     }
 }

@@ -41,6 +41,9 @@ FbStatus fb_pass_fold_pad(FbGraph *graph, const FbKeep *keep, FbError *err);
 /* ConvTranspose with a constant weight becomes Conv and a shuffle of its channels; for execution, in any mode. */
 FbStatus fb_pass_expand_conv_transpose(FbGraph *graph, const FbKeep *keep, FbError *err);
 
+/* A Quant of one scale behind a Concat moves in front of it; for integer execution. */
+FbStatus fb_pass_quant_before_concat(FbGraph *graph, const FbKeep *keep, FbError *err);
+
 /* Integer operators with constant scales and zero points (QLinearConv, QLinearMatMul, QGemm, QLinearAdd, ...) become real operators between
  * Quants, their weights encoded constants; for integer execution, before constants are folded. What has no such form stays. Codes are the
  * same within 1 unit. Subgraphs too. */

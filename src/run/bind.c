@@ -170,8 +170,7 @@ static FbStatus evaluate_step(FbBinding *binding, FbStage *stage, const FbStep *
         return FB_OK;
     }
     if (step->op == NULL) {
-        step->kind == FB_STEP_TABLE ? fb_convert_table(context, call.inputs[0], call.outputs[0], step->table)
-                                    : fb_convert_codes(context, call.inputs[0], call.outputs[0], &step->grid);
+        step->kind == FB_STEP_TABLE ? fb_convert_table(&call, step->table) : fb_convert_codes(&call, &step->grid);
         return FB_OK;
     }
     call.scratch_bytes = step->op->scratch != NULL ? step->op->scratch(&call) : 0;
@@ -191,6 +190,7 @@ static FbStatus make_view(FbBinding *binding, const FbStep *step, FbError *err)
         return fb_error_set(err, FB_ERR_INTERNAL, "a view of %zu bytes on %zu bytes", to->tensor.bytes, from->tensor.bytes);
     }
     to->root = fb_binding_root(binding, step->inputs[0]);
+    to->window_at = to->window_rows = 0;
     to->origin = binding->values[to->root].origin;
     to->stage = binding->values[to->root].stage;
     to->tensor.data = from->tensor.data;
@@ -245,6 +245,7 @@ static FbStatus add_bound_step(FbBinding *binding, FbStage *stage, const FbStep 
             FbBoundValue *value = &binding->values[step->outputs[o]];
             value->origin = FB_ORIGIN_STAGE;
             value->root = step->outputs[o];
+            value->window_at = value->window_rows = 0;
             value->stage = stage->number;
             value->tensor.data = NULL;
         }
@@ -373,6 +374,7 @@ FbStatus fb_binding_stage(FbBinding *binding, size_t first, FbStage **out, FbErr
             if (slot != FB_NONE) {
                 binding->values[slot].origin = FB_ORIGIN_NONE;
                 binding->values[slot].root = slot;
+                binding->values[slot].window_at = binding->values[slot].window_rows = 0;
             }
         }
     }

@@ -101,7 +101,7 @@ static void share_in_place(FbBinding *binding, FbStage *stage)
 {
     for (size_t k = 0; k < stage->step_count; k++) {
         const FbStep *step = stage->steps[k].step;
-        if (!works_in_place(step) || step->outputs[0] == FB_NONE) {
+        if (!works_in_place(step) || step->outputs[0] == FB_NONE || binding->values[step->outputs[0]].root != step->outputs[0]) {
             continue;
         }
         for (uint32_t i = 0; i < step->input_count; i++) {
@@ -241,6 +241,16 @@ static FbStatus layout(FbBinding *binding, FbStage *stage, FbArena *arena, FbErr
     return FB_OK;
 }
 
+/* Bytes from the root's first: a window may lie in a window. */
+static uint64_t window_offset(const FbBinding *binding, FbSlot slot)
+{
+    uint64_t offset = 0;
+    for (; binding->values[slot].root != slot; slot = binding->values[slot].root) {
+        offset += binding->values[slot].window_at;
+    }
+    return offset;
+}
+
 /* Data pointers of everything in the stage's block, and the list of values in the caller's memory. */
 static void set_pointers(FbBinding *binding, FbStage *stage)
 {
@@ -248,7 +258,7 @@ static void set_pointers(FbBinding *binding, FbStage *stage)
     for (size_t v = 0; v < plan->value_count; v++) {
         FbBoundValue *root = owned_root(binding, stage, (FbSlot)v);
         if (root != NULL) {
-            binding->values[v].tensor.data = stage->memory + root->offset;
+            binding->values[v].tensor.data = stage->memory + root->offset + window_offset(binding, (FbSlot)v);
         }
         FbSlot top = fb_binding_root(binding, (FbSlot)v);
         for (size_t i = 0; stage->number == 0 && binding->values[top].origin == FB_ORIGIN_INPUT && i < plan->input_count; i++) {
@@ -268,6 +278,7 @@ FbStatus fb_stage_layout(FbBinding *binding, FbStage *stage, FbError *err)
 {
     FbContext *context = binding->instance->context;
     find_lifetimes(binding, stage);
+    FB_TRY(fb_stage_windows(binding, stage, err));
     share_in_place(binding, stage);
     FbArena *arena = fb_arena_create(context);
     FbStatus status = arena == NULL ? fb_error_memory(context, err, "binding", 0) : layout(binding, stage, arena, err);
@@ -281,5 +292,5 @@ FbStatus fb_stage_layout(FbBinding *binding, FbStage *stage, FbError *err)
         return fb_error_memory(context, err, "the values of a run", stage->bytes);
     }
     set_pointers(binding, stage);
-    return FB_OK;
+    return fb_stage_strides(binding, stage, err);
 }

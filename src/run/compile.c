@@ -159,6 +159,9 @@ static FbStatus compile_into(FbCompile *compile, const FbPlanOptions *options, F
         FB_TRY(keep_observed(graph, compile->scratch, options, &compile->keep, err));
     }
     FB_TRY(compile->plain ? fb_pass_dead_code(graph, &compile->keep, err) : run_passes(graph, &compile->keep, err));
+    if (compile->integer) {
+        FB_TRY(fb_pass_quant_before_concat(graph, &compile->keep, err));
+    }
     compile->value_count = graph->value_count;
     compile->node_count = graph->node_count;
     FB_TRY(fb_graph_sort(graph, compile->scratch, &compile->order, &compile->order_count, err));
@@ -192,6 +195,7 @@ FbStatus fb_compile_graph(FbContext *context, FbGraph *graph, FbCompile *parent,
     plan->context = context;
     plan->graph = graph;
     plan->mode = options->mode;
+    plan->apart = options->apart;
     plan->arena = fb_arena_create(context);
     compile.plan = plan;
     compile.scratch = fb_arena_create(context);

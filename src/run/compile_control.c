@@ -18,7 +18,7 @@ static uint32_t find_bodies(const FbNode *node, const void *params, FbGraph *bod
 static FbStatus compile_bodies(FbCompile *compile, size_t step, FbGraph *const bodies[2], uint32_t count, FbError *err)
 {
     FbPlan *plan = compile->plan;
-    FbPlanOptions options = {.mode = plan->mode, .plain = compile->plain};
+    FbPlanOptions options = {.mode = plan->mode, .plain = compile->plain, .apart = plan->apart};
     FbPlan **plans = fb_arena_array(plan->arena, 2, sizeof(FbPlan *));
     if (plans == NULL) {
         return fb_error_memory(compile->context, err, "a step", 0);

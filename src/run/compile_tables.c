@@ -1,7 +1,7 @@
 /* Integer mode: a value that is a function of one coded value, element by element, is looked up in a table of 256 entries, whatever stands
  * between the two (SiLU, GELU, a different grid). The table is what the nodes themselves make of the 256 codes. */
+#include "kernels/codes.h"
 #include "run/compile.h"
-#include "run/instance.h"
 
 enum { FB_TABLE_CODES = 256 };
 
@@ -136,9 +136,7 @@ static const void *make_entries(FbCompile *compile, const FbCodeTable *table, co
     }
     uint8_t *codes = fb_arena_alloc(compile->plan->arena, FB_TABLE_CODES);
     if (codes != NULL) {
-        FbTensor from = {.dtype = FB_DTYPE_F32, .rank = 1, .dims = {FB_TABLE_CODES}, .data = table->reals};
-        FbTensor to = {.dtype = FB_DTYPE_U8, .rank = 1, .dims = {FB_TABLE_CODES}, .data = codes};
-        fb_convert_codes(compile->context, &from, &to, grid);
+        fb_codes_pick(fb_context_cpu(compile->context))->quantize(table->reals, codes, FB_TABLE_CODES, grid);
     }
     return codes;
 }

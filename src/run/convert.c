@@ -62,49 +62,62 @@ void fb_convert_form(FbContext *context, const FbTensor *from, FbTensor *to, boo
     fb_parallel(context, convert_rows, &job, images * job.row_tiles, grain);
 }
 
-/* Elements [0, count) through one of the row kernels of codes. */
+/* Elements through one of the row kernels of codes: all of them as one row, or the rows of windows. */
 typedef struct Codes {
-    const FbTensor *from;
-    FbTensor *to;
+    const FbCall *call;
     const FbCodeGrid *grid; /* NULL: a table */
     const void *table;
     const FbCodesKernel *kernel;
-    size_t count;
+    size_t count, pieces;   /* elements of a row; units of it */
+    size_t from_stride, to_stride;
 } Codes;
 
 static void codes_units(void *arg, size_t slot, size_t begin, size_t end)
 {
     const Codes *c = arg;
-    const bool to_codes = c->to->dtype == FB_DTYPE_U8;
+    const void *from = c->call->inputs[0]->data;
+    void *to = c->call->outputs[0]->data;
+    const bool to_codes = c->call->outputs[0]->dtype == FB_DTYPE_U8;
     (void)slot;
     for (size_t unit = begin; unit < end; unit++) {
-        const size_t first = unit * FB_CONVERT_UNIT, left = c->count - first, count = left < FB_CONVERT_UNIT ? left : FB_CONVERT_UNIT;
-        const uint8_t *codes = (const uint8_t *)c->from->data + first; /* unless the input is reals */
+        const size_t row = unit / c->pieces, first = unit % c->pieces * FB_CONVERT_UNIT, left = c->count - first;
+        const size_t count = left < FB_CONVERT_UNIT ? left : FB_CONVERT_UNIT, x = row * c->from_stride + first, y = row * c->to_stride + first;
+        const uint8_t *codes = (const uint8_t *)from + x; /* unless the input is reals */
         if (c->grid == NULL && to_codes) {
-            c->kernel->map_u8(codes, (uint8_t *)c->to->data + first, count, c->table);
+            c->kernel->map_u8(codes, (uint8_t *)to + y, count, c->table);
         } else if (c->grid == NULL) {
-            c->kernel->map_f32(codes, (float *)c->to->data + first, count, c->table);
+            c->kernel->map_f32(codes, (float *)to + y, count, c->table);
         } else if (to_codes) {
-            c->kernel->quantize((const float *)c->from->data + first, (uint8_t *)c->to->data + first, count, c->grid);
+            c->kernel->quantize((const float *)from + x, (uint8_t *)to + y, count, c->grid);
         } else {
-            c->kernel->dequantize(codes, (float *)c->to->data + first, count, c->grid);
+            c->kernel->dequantize(codes, (float *)to + y, count, c->grid);
         }
     }
 }
 
-static void run_codes(FbContext *context, Codes *codes)
+static void run_codes(Codes *codes)
 {
-    codes->kernel = fb_codes_pick(fb_context_cpu(context));
-    codes->count = (size_t)fb_tensor_elements(codes->to);
-    fb_parallel(context, codes_units, codes, (codes->count + FB_CONVERT_UNIT - 1) / FB_CONVERT_UNIT, 8);
+    const FbCall *call = codes->call;
+    const FbTensor *to = call->outputs[0];
+    const bool windows = call->output_stride != 0 || call->input_strides != NULL;
+    const size_t elements = (size_t)fb_tensor_elements(to);
+    codes->kernel = fb_codes_pick(fb_context_cpu(call->context));
+    codes->count = windows ? (size_t)to->dims[to->rank - 1] : elements;
+    codes->from_stride = fb_call_stride(call, 0, codes->count);
+    codes->to_stride = fb_call_stride(call, -1, codes->count);
+    codes->pieces = (codes->count + FB_CONVERT_UNIT - 1) / FB_CONVERT_UNIT;
+    if (elements > 0) {
+        const size_t unit = codes->count < FB_CONVERT_UNIT ? codes->count : FB_CONVERT_UNIT;
+        fb_parallel(call->context, codes_units, codes, elements / codes->count * codes->pieces, 8 * FB_CONVERT_UNIT / unit);
+    }
 }
 
-void fb_convert_codes(FbContext *context, const FbTensor *from, FbTensor *to, const FbCodeGrid *grid)
+void fb_convert_codes(const FbCall *call, const FbCodeGrid *grid)
 {
-    run_codes(context, &(Codes){.from = from, .to = to, .grid = grid});
+    run_codes(&(Codes){.call = call, .grid = grid});
 }
 
-void fb_convert_table(FbContext *context, const FbTensor *from, FbTensor *to, const void *table)
+void fb_convert_table(const FbCall *call, const void *table)
 {
-    run_codes(context, &(Codes){.from = from, .to = to, .table = table});
+    run_codes(&(Codes){.call = call, .table = table});
 }

@@ -167,10 +167,10 @@ static FbStatus run_step(FbContext *context, const FbStep *step, const FbCall *c
         return FB_OK;
     case FB_STEP_QUANTIZE:
     case FB_STEP_DEQUANTIZE:
-        fb_convert_codes(context, call->inputs[0], call->outputs[0], &step->grid);
+        fb_convert_codes(call, &step->grid);
         return FB_OK;
     case FB_STEP_TABLE:
-        fb_convert_table(context, call->inputs[0], call->outputs[0], step->table);
+        fb_convert_table(call, step->table);
         return FB_OK;
     case FB_STEP_CONTROL:
         return fb_error_set(err, FB_ERR_INTERNAL, "a control step inside a stage");
@@ -199,6 +199,9 @@ static FbStatus run_stage(FbBinding *binding, FbStage *stage, FbError *err)
         FB_TRY(fb_check_cancel(instance->context, err));
         if (stage->event_count > 0) {
             FB_TRY(fire_events(binding, stage, (uint32_t)k, err));
+        }
+        if (step->in_place) {
+            continue;
         }
         double start = instance->profile ? seconds_now() : 0.0;
         FB_TRY(run_step(instance->context, step->step, &step->call, err));

@@ -18,6 +18,8 @@ typedef struct FbBoundValue {
     FbTensor tensor;     /* physical */
     FbOrigin origin;
     FbSlot root;         /* whose memory this is; itself when its own */
+    uint64_t window_at;  /* a window: bytes from the root's first */
+    size_t window_rows;  /* a window: rows that are parts of the root's rows; 1: one piece of it. 0: no window */
     uint32_t stage;      /* STAGE: number of the stage that owns the root's memory */
     uint32_t first, last; /* bound steps between which the root's memory is in use; last UINT32_MAX: to the end of the run */
     uint64_t offset;
@@ -27,6 +29,7 @@ typedef struct FbBoundStep {
     const FbStep *step;
     FbCall call;
     uint64_t scratch_offset;
+    bool in_place;       /* Concat, Split: everything is made where it belongs; nothing to run */
     double seconds;      /* the shortest profiled run; 0: none */
 } FbBoundStep;
 
@@ -101,14 +104,20 @@ FbSlot fb_binding_root(const FbBinding *binding, FbSlot slot);
 /* Sets a value's logical shape and its tensor's dimensions and bytes from shape and type. */
 FbStatus fb_binding_set_type(FbBinding *binding, FbSlot slot, FbDtype dtype, const FbShape *shape, FbError *err);
 
+/* bind_windows.c: what a Concat joins is made where it belongs in the output, parts of a Split stay where they are, when those that make and
+ * read them can do with windows. After lifetimes are known. */
+FbStatus fb_stage_windows(FbBinding *binding, FbStage *stage, FbError *err);
+/* Tells the calls which of their tensors are windows; after all places are known. */
+FbStatus fb_stage_strides(FbBinding *binding, FbStage *stage, FbError *err);
+
 /* bind_memory.c: lifetimes, sharing, offsets; then the stage's one block. */
 FbStatus fb_stage_layout(FbBinding *binding, FbStage *stage, FbError *err);
 
 /* convert.c */
-/* Reals to u8 codes of a grid, or back: to->dtype says which way. */
-void fb_convert_codes(FbContext *context, const FbTensor *from, FbTensor *to, const FbCodeGrid *grid);
+/* Reals to u8 codes of a grid, or back: the output's type says which way. Both take windows. */
+void fb_convert_codes(const FbCall *call, const FbCodeGrid *grid);
 /* Codes through a table. */
-void fb_convert_table(FbContext *context, const FbTensor *from, FbTensor *to, const void *table);
+void fb_convert_table(const FbCall *call, const void *table);
 void fb_convert_form(FbContext *context, const FbTensor *from, FbTensor *to, bool to_channels_last);
 /* Both orders have the same bytes: one channel or one place. */
 bool fb_convert_is_view(const FbShape *logical);

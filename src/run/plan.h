@@ -84,6 +84,7 @@ struct FbPlan {
     FbSlot *observed;         /* per observed name */
     size_t observed_count;
     FbMode mode;
+    bool apart;               /* see FbPlanOptions */
 };
 
 typedef struct FbPlanOptions {
@@ -92,6 +93,7 @@ typedef struct FbPlanOptions {
     size_t observed_count;
     bool plain; /* every node as its operator row runs it: nothing folded, fused, packed or channels last. The definition that the
                    optimized plan is tested against: same bits, except where batch norms were folded. */
+    bool apart; /* every value in memory of its own, Concat and Split copy: what windows are tested against */
 } FbPlanOptions;
 
 FbStatus fb_plan_create(FbContext *context, const FbModel *model, const FbPlanOptions *options, FbPlan **plan, FbError *err);

@@ -47,8 +47,11 @@ static const char *step_type(const FbStep *step)
     return step->node->op_type;
 }
 
-static const char *step_kernel(const FbStep *step)
+static const char *step_kernel(const FbStep *step, const FbBoundStep *bound)
 {
+    if (bound != NULL && bound->in_place) {
+        return "in place";
+    }
     switch (step->kind) {
     case FB_STEP_LOWERED:
         return step->lowering->kernel != NULL ? step->lowering->kernel(step->state) : step->lowering->name;
@@ -142,7 +145,7 @@ bool fb_instance_step(const FbInstance *instance, size_t index, FbStepInfo *info
         return false;
     }
     const FbStep *step = found.bound != NULL ? found.bound->step : found.stage->control;
-    *info = (FbStepInfo){.name = step->name, .type = step_type(step), .kernel = step_kernel(step), .isa = "", .integer = step->integer && step->kind != FB_STEP_QUANTIZE,
+    *info = (FbStepInfo){.name = step->name, .type = step_type(step), .kernel = step_kernel(step, found.bound), .isa = "", .integer = step->integer && step->kind != FB_STEP_QUANTIZE,
                          .reason = step->reason != NULL ? step->reason : ""};
     const FbKernelPrimitive *primitive = fb_kernel_primitive_find(info->kernel);
     info->isa = primitive != NULL ? fb_kernel_primitive_row(primitive, fb_context_cpu(instance->context)) : "";

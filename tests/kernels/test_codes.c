@@ -159,21 +159,24 @@ static void compare_binary(const FbCodesKernel *scalar, const FbCodesKernel *ker
 static void compare_pool(const FbCodesKernel *scalar, const FbCodesKernel *kernel)
 {
     for (size_t c = 0; c < COUNTS * 4; c++) {
-        const size_t channels = counts[c % COUNTS], pixels = 1 + c % 4, taps = 1 + c % 11;
+        const size_t channels = counts[c % COUNTS], pixels = 1 + c % 4, taps = 1 + c % 11, stride = channels + c % 3;
+        const size_t elements = (pixels - 1) * stride + channels;
         const int32_t divisors[] = {11, 12, 13, 49};
         const uint8_t *x[44];
         void *rows[44], *base[2];
-        uint8_t *want = check_block(pixels * channels * 4, 0, &base[0]), *got = check_block(pixels * channels * 4, 4, &base[1]);
+        uint8_t *want = check_block(elements * 4, 0, &base[0]), *got = check_block(elements * 4, 4, &base[1]);
+        memset(want, 91, elements * 4); /* what lies between the rows stays */
+        memset(got, 91, elements * 4);
         for (size_t i = 0; i < pixels * taps; i++) {
             const uint8_t *row = random_codes(channels, i % 3, c + i, &rows[i]);
             x[i] = i % 7 == 2 || (c % 5 == 1 && i < taps) ? NULL : row;
         }
         FbCodesPool p = {.pixels = pixels, .channels = channels, .taps = taps, .x = x, .divisor = divisors, .from = {0.3f, 77, 0, 255},
-                         .codes = c / COUNTS & 1, .to = {0.31f, 9, 0, 250}, .y = want};
+                         .codes = c / COUNTS & 1, .to = {0.31f, 9, 0, 250}, .y = want, .y_stride = stride};
         scalar->max_pool(&p);
         p.y = got;
         kernel->max_pool(&p);
-        check_bytes("max", kernel->name, want, got, pixels * channels);
+        check_bytes("max", kernel->name, want, got, elements);
         int best = 0;
         float mean = 0;
         for (size_t t = 0; t < taps; t++) { /* the last channel of the last pixel, written out */
@@ -181,16 +184,16 @@ static void compare_pool(const FbCodesKernel *scalar, const FbCodesKernel *kerne
             best = row && row[channels - 1] > best ? row[channels - 1] : best;
             mean = row ? mean + 0.3f * (float)(row[channels - 1] - 77) : mean;
         }
-        assert_int_equal(got[pixels * channels - 1], best);
+        assert_int_equal(got[elements - 1], best);
         kernel->average_pool(&p);
         p.y = want;
         scalar->average_pool(&p);
-        check_bytes("average", kernel->name, want, got, pixels * channels * (p.codes ? 1 : 4));
+        check_bytes("average", kernel->name, want, got, elements * (p.codes ? 1 : 4));
         mean = mean / (float)divisors[pixels - 1];
         if (p.codes) {
-            assert_int_equal(want[pixels * channels - 1], code_of((double)(mean / 0.31f), &p.to));
+            assert_int_equal(want[elements - 1], code_of((double)(mean / 0.31f), &p.to));
         } else {
-            check_same("average", kernel->name, &mean, (const float *)(const void *)want + pixels * channels - 1, 1);
+            check_same("average", kernel->name, &mean, (const float *)(const void *)want + elements - 1, 1);
         }
         for (size_t i = 0; i < pixels * taps; i++) {
             free(rows[i]);
@@ -199,11 +202,53 @@ static void compare_pool(const FbCodesKernel *scalar, const FbCodesKernel *kerne
     }
 }
 
+/* Rows of windows: each as if it were alone, and nothing between them touched. */
+static void compare_binary_rows(const FbCodesKernel *kernel)
+{
+    enum { ROWS = 3 };
+    uint8_t table[256];
+    for (int i = 0; i < 256; i++) {
+        table[i] = (uint8_t)(i / 2);
+    }
+    for (size_t c = 0; c < COUNTS * 16; c++) {
+        const size_t n = counts[c % COUNTS], how = c / COUNTS, a_stride = n + c % 3, b_stride = n + c % 5, y_stride = n + c % 4;
+        const size_t element = how & 1 ? 1 : 4, y_count = (ROWS - 1) * y_stride + n;
+        void *base[5];
+        uint8_t *a = random_codes((ROWS - 1) * a_stride + n, 0, c, &base[0]), *b = random_codes((ROWS - 1) * b_stride + n, 1, c + 1, &base[1]);
+        float *reals = check_block(((ROWS - 1) * b_stride + n) * 4, 4, &base[2]);
+        uint8_t *want = check_block(y_count * element, 0, &base[3]), *got = check_block(y_count * element, 4, &base[4]);
+        check_fill(reals, (ROWS - 1) * b_stride + n, CHECK_RANDOM, c);
+        memset(want, 17, y_count * element);
+        memset(got, 17, y_count * element);
+        FbCodesBinary r = {.count = n, .rows = ROWS, .multiply = how & 2, .y = got, .y_stride = y_stride,
+                           .a = {.codes = a, .grid = {0.7f, 120, 0, 255}, .row_stride = a_stride},
+                           .b = {.codes = how & 4 ? NULL : b, .reals = reals, .grid = {0.45f, 3, 0, 255}, .single = how & 8, .row_stride = b_stride},
+                           .after = {.codes = how & 1, .grid = {1.5f, 31, 2, 251}, .table = c % 2 ? table : NULL}};
+        kernel->binary(&r);
+        for (size_t row = 0; row < ROWS; row++) {
+            FbCodesBinary one = r;
+            one.rows = 0;
+            one.a.codes = a + row * a_stride;
+            if (!r.b.single) {
+                one.b.codes = r.b.codes ? b + row * b_stride : NULL;
+                one.b.reals = reals + row * b_stride;
+            }
+            one.y = want + row * y_stride * element;
+            kernel->binary(&one);
+        }
+        check_bytes("binary rows", kernel->name, want, got, y_count * element);
+        for (int i = 0; i < 5; i++) {
+            free(base[i]);
+        }
+    }
+}
+
 static void compare_all(const FbCodesKernel *scalar, const FbCodesKernel *kernel)
 {
     compare_maps(kernel);
     compare_quantize(scalar, kernel);
     compare_binary(scalar, kernel);
+    compare_binary_rows(kernel);
     compare_pool(scalar, kernel);
 }
 

@@ -151,7 +151,12 @@ static void apply_fused(const CodesTest *test, float *values, size_t count)
                                         [FB_EPILOGUE_TANH] = FB_UNARY_TANH, [FB_EPILOGUE_HARD_SIGMOID] = FB_UNARY_HARD_SIGMOID,
                                         [FB_EPILOGUE_HARD_SWISH] = FB_UNARY_HARD_SWISH, [FB_EPILOGUE_GELU_ERF] = FB_UNARY_GELU_ERF};
     for (int i = 0; i < test->fused_count; i++) {
-        fb_unary_f32_pick(fb_context_cpu(test->op.context), kinds[test->fused[i].kind])(values, values, count, test->fused[i].a, test->fused[i].b);
+        const FbFusedOp *op = &test->fused[i];
+        if (op->kind == FB_EPILOGUE_ROUND) {
+            fb_grid_f32_pick(fb_context_cpu(test->op.context))->round_tensor(values, values, count, op->a, (int32_t)op->b, op->low, op->high);
+            continue;
+        }
+        fb_unary_f32_pick(fb_context_cpu(test->op.context), kinds[op->kind])(values, values, count, op->a, op->b);
     }
 }
 

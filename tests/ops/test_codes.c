@@ -62,7 +62,8 @@ static void sums_and_products(void **state)
     static const FbFusedOp fused[] = {{.kind = FB_EPILOGUE_CLAMP, .a = 0, .b = INFINITY, .operand = -1},
                                       {.kind = FB_EPILOGUE_LEAKY, .a = 0.1f, .operand = -1},
                                       {.kind = FB_EPILOGUE_SILU, .operand = -1},
-                                      {.kind = FB_EPILOGUE_CLAMP, .a = -0.37f, .b = 1.21f, .operand = -1}};
+                                      {.kind = FB_EPILOGUE_CLAMP, .a = -0.37f, .b = 1.21f, .operand = -1},
+                                      {.kind = FB_EPILOGUE_ROUND, .a = 0.0371f, .b = -9, .low = -128, .high = 127, .operand = -1}};
     static const char *const names[] = {"Add", "Sub", "Mul", "Sum"};
     static const FbCodeGrid stores[] = {{0.037f, 100, 0, 255}, {0.5f, 3, 0, 255}, {0.21f, 128, 1, 255}};
     Total total = {0, 0};
@@ -70,9 +71,9 @@ static void sums_and_products(void **state)
     for (size_t p = 0; p < sizeof pairs / sizeof *pairs; p++) {
         for (int n = 0; n < 4; n++) {
             for (int b_kind = 0; b_kind < 3; b_kind++) {
-                for (int f = -1; f < 4; f++, seed++) {
+                for (int f = -1; f < 5; f++, seed++) {
                     const bool last = pairs[p].turns > (b_kind == 2) && seed % 2;
-                    binary_case(names[n], &pairs[p], b_kind, f < 0 ? NULL : &fused[f], seed % 5 == 4 ? NULL : &stores[seed % 3], last, seed, &total);
+                    binary_case(names[n], &pairs[p], b_kind, f < 0 ? NULL : &fused[f], f < 4 && seed % 5 == 4 ? NULL : &stores[seed % 3], last, seed, &total);
                 }
             }
         }
@@ -184,8 +185,10 @@ static void refused_operands(void **state)
     codes_test_codes(&t, 1, dims, grids[0], 1);
     codes_test_codes(&t, 1, dims, grids[1], 2);
     assert_false(codes_test_accepts(&t, false));
-    t.fused[0] = (FbFusedOp){.kind = FB_EPILOGUE_ROUND, .a = 0.1f, .high = 255, .operand = -1};
-    assert_false(codes_test_accepts(&t, false)); /* rounds twice */
+    t.fused[0] = (FbFusedOp){.kind = FB_EPILOGUE_ROUND, .a = 0.1f, .high = 65535, .operand = -1};
+    assert_false(codes_test_accepts(&t, false)); /* rounds twice, first to more than 8 bits */
+    t.fused[0].high = 255;
+    assert_true(codes_test_accepts(&t, false));
     t.fused_count = 0;
     assert_true(codes_test_accepts(&t, false));
     op_test_end(&t.op);
