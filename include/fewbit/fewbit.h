@@ -17,5 +17,6 @@
 #include "fewbit/status.h"
 #include "fewbit/steps.h"
 #include "fewbit/tensor.h"
+#include "fewbit/tokenizer.h"
 
 #endif

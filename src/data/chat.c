@@ -1,0 +1,207 @@
+/* Conversations as text, by the table of known chat templates. */
+#include <string.h>
+
+#include "base/sha256.h"
+#include "data/chat_table.h"
+#include "data/tokenizer_parts.h"
+
+static bool is_white(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
+
+static const char *trimmed(const char *text, size_t *length)
+{
+    while (*length > 0 && is_white(text[*length - 1])) {
+        --*length;
+    }
+    while (*length > 0 && is_white(text[0])) {
+        text++;
+        --*length;
+    }
+    return text;
+}
+
+FbStatus fb_tokenizer_set_chat(FbTokenizer *tokenizer, const char *text, size_t bytes, FbError *err)
+{
+    text = trimmed(text, &bytes);
+    FbSha256 *hash = fb_sha256_create(tokenizer->context);
+    char *copy = fb_arena_strndup(tokenizer->arena, text, bytes);
+    if (copy == NULL || hash == NULL) {
+        fb_sha256_drop(hash);
+        return fb_error_memory(tokenizer->context, err, "a chat template", bytes);
+    }
+    fb_sha256_add(hash, text, bytes);
+    fb_sha256_finish(hash, tokenizer->chat_sha256);
+    tokenizer->chat = copy;
+    return FB_OK;
+}
+
+static const FbChatFormat *format_of(const FbTokenizer *tokenizer)
+{
+    for (size_t i = 0; tokenizer->chat != NULL && i < fb_chat_hash_count; i++) {
+        if (strcmp(fb_chat_hashes[i].sha256, tokenizer->chat_sha256) != 0) {
+            continue;
+        }
+        for (size_t j = 0; j < fb_chat_format_count; j++) {
+            if (strcmp(fb_chat_formats[j].name, fb_chat_hashes[i].format) == 0) {
+                return &fb_chat_formats[j];
+            }
+        }
+    }
+    return NULL;
+}
+
+const char *fb_chat_template(const FbTokenizer *tokenizer)
+{
+    const FbChatFormat *format = format_of(tokenizer);
+    return format != NULL ? format->name : NULL;
+}
+
+/* ---- rendering ---- */
+
+typedef struct Rendering {
+    const FbTokenizer *tokenizer;
+    const FbChatFormat *format;
+    const FbChatMessage *messages;
+    size_t count;
+    FbText text;
+    FbError *err;
+} Rendering;
+
+static void add_token(Rendering *rendering, FbSpecialToken which)
+{
+    size_t bytes;
+    const char *piece = fb_tokenizer_piece(rendering->tokenizer, fb_tokenizer_special(rendering->tokenizer, which), &bytes);
+    fb_text_add_n(&rendering->text, piece != NULL ? piece : "", bytes);
+}
+
+/* A text of the table, with {bos} and {eos} in it. */
+static void add(Rendering *rendering, const char *text)
+{
+    while (text != NULL && *text != '\0') {
+        const char *brace = strchr(text, '{');
+        if (brace == NULL) {
+            fb_text_add(&rendering->text, text);
+            return;
+        }
+        fb_text_add_n(&rendering->text, text, (size_t)(brace - text));
+        if (strncmp(brace, "{bos}", 5) == 0) {
+            add_token(rendering, FB_TOKEN_BOS);
+            text = brace + 5;
+        } else if (strncmp(brace, "{eos}", 5) == 0) {
+            add_token(rendering, FB_TOKEN_EOS);
+            text = brace + 5;
+        } else {
+            fb_text_add_n(&rendering->text, "{", 1);
+            text = brace + 1;
+        }
+    }
+}
+
+static void add_content(Rendering *rendering, int role, const char *content)
+{
+    size_t length = strlen(content);
+    if (rendering->format->trim || (rendering->format->trim_assistant && role == FB_CHAT_ASSISTANT)) {
+        content = trimmed(content, &length);
+    }
+    fb_text_add_n(&rendering->text, content, length);
+}
+
+static int role_of(const char *role)
+{
+    static const char *const names[] = {"system", "user", "assistant"};
+    for (int i = 0; i < FB_CHAT_ROLES; i++) {
+        if (role != NULL && strcmp(role, names[i]) == 0) {
+            return i;
+        }
+    }
+    return -1;
+}
+
+static FbStatus check(const Rendering *rendering)
+{
+    const FbChatFormat *format = rendering->format;
+    size_t turns = 0;
+    for (size_t i = 0; i < rendering->count; i++) {
+        const FbChatMessage *message = &rendering->messages[i];
+        int role = role_of(message->role);
+        char shown[80];
+        if (role < 0 || message->content == NULL) {
+            return fb_error_set(rendering->err, FB_ERR_ARGUMENT, "message %zu: the role '%s' is none of system, user, assistant", i,
+                                message->role != NULL ? fb_escape(message->role, shown, sizeof shown) : "");
+        }
+        if (role == FB_CHAT_SYSTEM && (format->roles[FB_CHAT_SYSTEM].before == NULL || (i > 0 && (format->alternate || format->system_in_user)))) {
+            return fb_error_set(rendering->err, FB_ERR_ARGUMENT, "message %zu: the chat template '%s' takes no system message%s", i, format->name,
+                                i > 0 ? " there" : "");
+        }
+        if (role != FB_CHAT_SYSTEM && format->alternate && (role == FB_CHAT_USER) != (turns++ % 2 == 0)) {
+            return fb_error_set(rendering->err, FB_ERR_ARGUMENT, "message %zu: the chat template '%s' wants user and assistant in turn", i,
+                                format->name);
+        }
+    }
+    return FB_OK;
+}
+
+static void add_system(Rendering *rendering, const char *content)
+{
+    add(rendering, rendering->format->roles[FB_CHAT_SYSTEM].before);
+    add_content(rendering, FB_CHAT_SYSTEM, content);
+    add(rendering, rendering->format->roles[FB_CHAT_SYSTEM].after);
+}
+
+static void render(Rendering *rendering, bool add_assistant)
+{
+    const FbChatFormat *format = rendering->format;
+    const FbChatMessage *messages = rendering->messages;
+    bool inside = format->system_in_user || format->system_in_last, has_system = rendering->count > 0 && role_of(messages[0].role) == FB_CHAT_SYSTEM;
+    size_t last_user = 0, first_user = 0;
+    for (size_t i = rendering->count; i-- > 0;) {
+        if (role_of(messages[i].role) == FB_CHAT_USER) {
+            last_user = last_user == 0 ? i : last_user;
+            first_user = i;
+        }
+    }
+    add(rendering, format->start);
+    if (!has_system && format->default_system != NULL && rendering->count > 0) {
+        add_system(rendering, format->default_system);
+    }
+    for (size_t i = 0; i < rendering->count; i++) {
+        int role = role_of(messages[i].role);
+        if (role == FB_CHAT_SYSTEM && inside) {
+            continue;
+        }
+        if (role == FB_CHAT_SYSTEM) {
+            add_system(rendering, messages[i].content);
+            continue;
+        }
+        add(rendering, format->roles[role].before);
+        if (role == FB_CHAT_USER && inside && has_system && i == (format->system_in_user ? first_user : last_user)) {
+            add_system(rendering, messages[0].content);
+        }
+        add_content(rendering, role, messages[i].content);
+        add(rendering, format->roles[role].after);
+    }
+    if (add_assistant) {
+        add(rendering, format->open);
+    }
+}
+
+FbStatus fb_chat_render(FbContext *context, const FbTokenizer *tokenizer, const FbChatMessage *messages, size_t count, bool add_assistant,
+                        char **text, FbError *err)
+{
+    Rendering rendering = {tokenizer, format_of(tokenizer), messages, count, {0}, err};
+    *text = NULL;
+    if (tokenizer->chat == NULL) {
+        return fb_error_set(err, FB_ERR_UNSUPPORTED, "the model has no chat template: it continues texts; give it one without a conversation");
+    }
+    if (rendering.format == NULL) {
+        return fb_error_set(err, FB_ERR_UNSUPPORTED,
+                            "the model's chat template (SHA-256 %s, %zu bytes) is not among the known ones; write the conversation as the model wants "
+                            "it into the prompt itself",
+                            tokenizer->chat_sha256, strlen(tokenizer->chat));
+    }
+    FB_TRY(check(&rendering));
+    fb_text_init(&rendering.text, context);
+    fb_text_add(&rendering.text, "");
+    render(&rendering, add_assistant);
+    *text = fb_text_take(&rendering.text);
+    return *text != NULL ? FB_OK : fb_error_memory(context, err, "a conversation", 0);
+}

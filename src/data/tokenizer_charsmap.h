@@ -1,0 +1,18 @@
+/* SentencePiece's precompiled map of characters: a double-array trie of sequences, and what each becomes. */
+#ifndef FB_DATA_TOKENIZER_CHARSMAP_H
+#define FB_DATA_TOKENIZER_CHARSMAP_H
+
+#include "base/arena.h"
+#include "base/text.h"
+
+typedef struct FbCharsmap FbCharsmap;
+
+/* Little-endian: bytes of the trie, its units of 32 bits, then texts that end with NUL. Every index is checked when it is used. The bytes are copied. */
+FbStatus fb_charsmap_read(FbArena *arena, const uint8_t *data, size_t bytes, FbCharsmap **out, FbError *err);
+/* Standard base64 to bytes. */
+FbStatus fb_base64_decode(FbContext *context, const char *text, size_t length, uint8_t **out, size_t *bytes, FbError *err);
+/* longest: at each place the longest sequence that is in the map. Otherwise as the tokenizers library: a grapheme of less than six bytes at once,
+ * then character by character, taking the shortest. */
+void fb_charsmap_apply(const FbCharsmap *map, bool longest, const char *text, size_t bytes, FbText *out);
+
+#endif
