@@ -46,7 +46,7 @@ def fewbit_rates(path, threads, prompt, generate):
     for count in prompt:
         last = count == prompt[-1]
         row = common.fewbit_json("bench", path, "--prompt", count, "--generate", generate if last else 0, "--threads", threads,
-                                 "--repetitions", 2)["results"][0]
+                                 "--runs", 2)["results"][0]
         rates[f"pp{count}"] = row["prompt_tps"]
         if last:
             rates[f"tg{generate}"] = row["generation_tps"]
