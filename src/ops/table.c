@@ -12,6 +12,7 @@ extern const FbOpFamily fb_ops_conv;
 extern const FbOpFamily fb_ops_cumulative;
 extern const FbOpFamily fb_ops_determinant;
 extern const FbOpFamily fb_ops_einsum;
+extern const FbOpFamily fb_ops_experts;
 extern const FbOpFamily fb_ops_fourier;
 extern const FbOpFamily fb_ops_fused_product;
 extern const FbOpFamily fb_ops_gather;
@@ -65,6 +66,7 @@ const FbOpFamily *const fb_op_families[] = {
     &fb_ops_cumulative,
     &fb_ops_determinant,
     &fb_ops_einsum,
+    &fb_ops_experts,
     &fb_ops_fourier,
     &fb_ops_fused_product,
     &fb_ops_gather,

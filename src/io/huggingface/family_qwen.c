@@ -59,7 +59,7 @@ static FbStatus read_qwen3_moe(FbLanguageConfig *config, FbLanguageSpec *spec, F
 {
     spec->head_norms = true;
     FB_TRY(read_qwen2(config, spec, err));
-    FB_TRY(fb_config_mixture(config, "num_experts", "moe_intermediate_size", spec, err));
+    FB_TRY(fb_config_mixture(config, fb_config_has(config, "num_experts", NULL) ? "num_experts" : "num_local_experts", "moe_intermediate_size", spec, err));
     spec->normalize_experts = config->json == NULL; /* GGUF files have no key for what all known ones do */
     FB_TRY(fb_config_bool(config, "norm_topk_prob", NULL, &spec->normalize_experts, err));
     return read_dense_layers(config, spec, err);

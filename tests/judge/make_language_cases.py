@@ -1,0 +1,98 @@
+"""Writes tests/judge/language/*.json: for a small random model of every family of language models its configuration, the names and shapes of its
+tensors, and the logits that transformers computes in float32 at some places of a prompt of 40 tokens. Weights come from language_case.py by name and are
+not stored. Needs torch, transformers and safetensors (made with transformers 5.23, torch 2.13); `make test` needs only what this has written.
+usage: make_language_cases.py [CASE ...]"""
+import base64
+import json
+import os
+import sys
+import tempfile
+
+import numpy
+import safetensors.numpy
+import torch
+import transformers
+
+from language_case import ROWS, TOKENS, tokens, weight
+
+SMALL = {"vocab_size": 97, "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
+         "max_position_embeddings": 64, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
+MIXTURE = {"num_hidden_layers": 3, "num_experts_per_tok": 2}
+
+
+def rope(kind, **more):
+    return {"rope_parameters": {"rope_type": kind, "rope_theta": 10000.0, **more}}
+
+
+CASES = {
+    "llama": ("Llama", {}),
+    "llama_linear": ("Llama", rope("linear", factor=4.0)),
+    "llama_dynamic": ("Llama", rope("dynamic", factor=2.0)),
+    "llama_llama3": ("Llama", rope("llama3", factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0, original_max_position_embeddings=32)),
+    "llama_yarn": ("Llama", rope("yarn", factor=4.0, original_max_position_embeddings=16)),
+    "llama_bias_tied": ("Llama", {"attention_bias": True, "mlp_bias": True, "tie_word_embeddings": True, "head_dim": 24}),
+    "mistral": ("Mistral", {"sliding_window": 8}),
+    "mixtral": ("Mixtral", {**MIXTURE, "num_local_experts": 4, "sliding_window": None}),
+    "qwen2": ("Qwen2", {}),
+    "qwen2_sliding": ("Qwen2", {"num_hidden_layers": 4, "use_sliding_window": True, "sliding_window": 8, "max_window_layers": 2}),
+    "qwen3": ("Qwen3", {"head_dim": 32}),
+    "qwen3_moe": ("Qwen3Moe", {**MIXTURE, "head_dim": 32, "num_experts": 6, "moe_intermediate_size": 40, "norm_topk_prob": True}),
+    "qwen3_moe_dense": ("Qwen3Moe", {**MIXTURE, "head_dim": 32, "num_experts": 6, "moe_intermediate_size": 40, "norm_topk_prob": True,
+                                     "mlp_only_layers": [1]}),
+    "qwen3_moe_plain": ("Qwen3Moe", {**MIXTURE, "head_dim": 16, "num_experts": 5, "moe_intermediate_size": 40, "norm_topk_prob": False,
+                                     "decoder_sparse_step": 2}),
+    "gemma": ("Gemma", {"head_dim": 24, "num_key_value_heads": 1}),
+    "gemma2": ("Gemma2", {"num_hidden_layers": 4, "head_dim": 24, "query_pre_attn_scalar": 24, "sliding_window": 8, "attn_logit_softcapping": 5.0,
+                          "final_logit_softcapping": 60.0}),
+    "gemma2_scaled": ("Gemma2", {"head_dim": 24, "query_pre_attn_scalar": 40, "sliding_window": 64}),
+    "gemma3": ("Gemma3Text", {"num_hidden_layers": 7, "head_dim": 24, "query_pre_attn_scalar": 24, "sliding_window": 8}),
+    "phi3": ("Phi3", {"sliding_window": 12}),
+    "phi3_partial": ("Phi3", {"rope_parameters": {"rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 0.5}}),
+    "phi3_short": ("Phi3", {"original_max_position_embeddings": 64, "max_position_embeddings": 128,
+                            **rope("longrope", short_factor=[1.0 + 0.1 * i for i in range(8)], long_factor=[2.0 + i for i in range(8)])}),
+    "phi3_long": ("Phi3", {"original_max_position_embeddings": 32, "max_position_embeddings": 128,
+                           **rope("longrope", short_factor=[1.0 + 0.1 * i for i in range(8)], long_factor=[2.0 + i for i in range(8)])}),
+    "gpt2": ("GPT2", {"n_positions": 64, "n_embd": 64, "n_layer": 2, "n_head": 4}),
+    "gpt_neox": ("GPTNeoX", {"rotary_pct": 0.25}),
+    "gpt_neox_serial": ("GPTNeoX", {"rotary_pct": 0.5, "use_parallel_residual": False}),
+    "bloom": ("Bloom", {"n_layer": 2, "n_head": 4}),
+    "bloom_6_heads": ("Bloom", {"hidden_size": 72, "n_layer": 2, "n_head": 6}),
+    "opt": ("OPT", {"ffn_dim": 96, "word_embed_proj_dim": 64, "do_layer_norm_before": True}),
+}
+HEADS = {"GPT2": "GPT2LMHeadModel", "Gemma3Text": "Gemma3ForCausalLM"}
+
+
+def make(case, folder):
+    kind, changes = CASES[case]
+    config = getattr(transformers, kind + "Config")(**{**SMALL, **changes})
+    config._attn_implementation = "eager"
+    architecture = getattr(transformers, HEADS.get(kind, kind + "ForCausalLM"))
+    architecture(config).save_pretrained(folder)
+    path = os.path.join(folder, "model.safetensors")
+    shapes = {name: list(tensor.shape) for name, tensor in sorted(safetensors.numpy.load_file(path).items())}
+    safetensors.numpy.save_file({name: weight(name, shape) for name, shape in shapes.items()}, path, {"format": "pt"})
+    model = architecture.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
+    ids = tokens(SMALL["vocab_size"])
+    with torch.no_grad():
+        logits = model(torch.tensor([ids])).logits[0].numpy()
+    assert logits.shape == (TOKENS, SMALL["vocab_size"]) and numpy.isfinite(logits).all()
+    with open(os.path.join(folder, "config.json")) as file:
+        settings = json.load(file)
+    settings = {key: value for key, value in settings.items() if not key.endswith("token_id") and key not in ("architectures", "dtype", "transformers_version")}
+    kept = base64.b64encode(logits[ROWS].astype("<f4").tobytes()).decode()
+    return {"config": settings, "tensors": shapes, "tokens": ids, "range": float(logits.max() - logits.min()), "logits": kept}
+
+
+def main():
+    here = os.path.join(os.path.dirname(os.path.abspath(__file__)), "language")
+    for case in sys.argv[1:] or CASES:
+        with tempfile.TemporaryDirectory() as folder:
+            document = make(case, folder)
+        with open(os.path.join(here, case + ".json"), "w") as file:
+            json.dump(document, file, indent=0)
+            file.write("\n")
+        print(case, len(document["tensors"]), "tensors, range", document["range"])
+
+
+if __name__ == "__main__":
+    main()
