@@ -1,6 +1,7 @@
 """Logits of small random models of every family of language models against those of transformers, kept in tests/judge/language (written by
 make_language_cases.py with torch and transformers, which are not needed here): from a Hugging Face folder, and from a GGUF file with the names, keys
-and layouts that llama.cpp's files have; the prompt in one run and in two. The difference must be at most 1e-4 of the range of the logits.
+and layouts that llama.cpp's files have; the prompt in one run and in two. The difference must be at most 1e-4 of the range of the logits. Weights in half
+precision must give the bits that their values in float give.
 usage: language_models.py LANGUAGE_LOGITS [CASE ...]        LANGUAGE_LOGITS MODEL TOKENS OUT SPLIT CONTEXT"""
 import base64
 import json
@@ -24,10 +25,10 @@ SPLIT = 19
 LIMIT = 1e-4
 
 
-def write_safetensors(path, weights):
+def write_safetensors(path, weights, dtype="F32"):
     header, offset = {}, 0
     for name, values in weights.items():
-        header[name] = {"dtype": "F32", "shape": list(values.shape), "data_offsets": [offset, offset + values.nbytes]}
+        header[name] = {"dtype": dtype, "shape": list(values.shape), "data_offsets": [offset, offset + values.nbytes]}
         offset += values.nbytes
     text = json.dumps(header).encode()
     with open(path, "wb") as file:
@@ -61,6 +62,27 @@ def check(program, label, model, folder, case):
     return good
 
 
+def check_halves(program, name, folder, case, weights):
+    """A file of halves against a file of the same numbers in float."""
+    path, vocabulary = os.path.join(folder, "model.safetensors"), case["config"]["vocab_size"]
+    good = True
+    for dtype in ("F16", "BF16"):
+        if dtype == "F16":
+            halves = {tensor: values.astype("<f2") for tensor, values in weights.items()}
+            floats = {tensor: values.astype("<f4") for tensor, values in halves.items()}
+        else:
+            floats = {tensor: (values.view("<u4") & 0xFFFF0000).view("<f4") for tensor, values in weights.items()}
+            halves = {tensor: (values.view("<u4") >> 16).astype("<u2") for tensor, values in floats.items()}
+        write_safetensors(path, floats)
+        wanted = logits_of(program, folder, folder, SPLIT, vocabulary)
+        write_safetensors(path, halves, dtype)
+        got = logits_of(program, folder, folder, SPLIT, vocabulary)
+        if isinstance(got, str) or isinstance(wanted, str) or not numpy.array_equal(got, wanted):
+            print(f"{name} ({dtype}): {got if isinstance(got, str) else 'other bits than in float'}")
+            good = False
+    return good
+
+
 def main():
     program, names = sys.argv[1], sys.argv[2:] or sorted(name[:-5] for name in os.listdir(HERE) if name.endswith(".json"))
     good = len(names) > 0
@@ -78,6 +100,7 @@ def main():
             path = os.path.join(folder, "model.gguf")
             if write_gguf(path, case["config"], weights):
                 good &= check(program, name + " (gguf)", path, folder, case)
+            good &= check_halves(program, name, folder, case, weights)
     sys.exit(0 if good else 1)
 
 
