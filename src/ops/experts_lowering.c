@@ -88,5 +88,5 @@ static const char *experts_kernel(const void *state)
     return "product_f32";
 }
 
-const FbLowering fb_experts_blocks_lowering = {"experts_blocks", experts_accepts, experts_prepare, NULL, experts_bind, experts_run, experts_macs,
-                                               experts_kernel};
+const FbLowering fb_experts_blocks_lowering = {.name = "experts_blocks", .accepts = experts_accepts, .prepare = experts_prepare,
+                                               .bind = experts_bind, .run = experts_run, .macs = experts_macs, .kernel = experts_kernel};
