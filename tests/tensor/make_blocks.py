@@ -13,8 +13,9 @@ from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
 SCALES = {
     "Q4_0": [0], "Q4_1": [0, 2], "Q5_0": [0], "Q5_1": [0, 2], "Q8_0": [0], "Q2_K": [80, 82], "Q3_K": [108], "Q4_K": [0, 2], "Q5_K": [0, 2],
     "Q6_K": [208], "IQ4_NL": [0], "IQ4_XS": [0], "TQ1_0": [52], "TQ2_0": [64], "MXFP4": [],
+    "IQ2_XXS": [0], "IQ2_XS": [0], "IQ2_S": [0], "IQ3_XXS": [0], "IQ3_S": [0], "IQ1_S": [0], "IQ1_M": [], "NVFP4": [],
 }
-ENCODED = ["Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0"]
+ENCODED = ["Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "MXFP4", "TQ1_0", "TQ2_0"]
 
 
 def random_blocks(random, name, count):
@@ -25,12 +26,17 @@ def random_blocks(random, name, count):
         bits = random.integers(0, 0x10000, count, dtype=numpy.uint16)
         bits = numpy.where((bits & 0x7C00) == 0x7C00, bits & 0x83FF, bits).astype("<u2")
         blocks[:, at : at + 2] = bits.view(numpy.uint8).reshape(-1, 2)
+    if name == "IQ1_M": # the scale's upper bits are the high nibble of the last byte: a small exponent
+        blocks[:, 55] &= 0xBF
+    if name == "NVFP4": # unsigned scales
+        blocks[:, :4] &= 0x7F
     return blocks
 
 
-def random_rows(random, count):
-    """Rows of 32 as weights are, and as they should not be: zeros, constants, one outlier, tiny, huge, ties."""
-    rows = random.normal(0, 1, (count, 32)).astype(numpy.float32)
+def random_rows(random, name, count):
+    """Rows of a block as weights are, and as they should not be: zeros, constants, one outlier, tiny, huge, ties."""
+    elements = GGML_QUANT_SIZES[GGMLQuantizationType[name]][0]
+    rows = random.normal(0, 1, (count, elements)).astype(numpy.float32)
     scale = numpy.float32(10) ** random.integers(-6, 3, (count, 1)).astype(numpy.float32)
     rows *= scale
     for i, row in enumerate(rows):
@@ -40,13 +46,13 @@ def random_rows(random, count):
         elif kind == 2:
             row[:] = row[0]
         elif kind == 3:
-            row[random.integers(32)] *= 100
+            row[random.integers(elements)] *= 100
         elif kind == 4:
-            row[:] = random.integers(-8, 8, 32) / 8
+            row[:] = random.integers(-8, 8, elements) / 8
         elif kind == 5:
             row[:] = -numpy.abs(row)
         elif kind == 6:
-            row[:] = random.integers(-127, 128, 32) / 2
+            row[:] = random.integers(-127, 128, elements) / 2
         elif kind == 7:
             row *= numpy.float32(1e-6)
         elif kind == 8:
@@ -78,7 +84,7 @@ def main():
             blocks = random_blocks(random, name, 768 // elements)
             out += entry(name, blocks, decode(name, blocks), "decoded")
         for name in ENCODED:
-            rows = random_rows(random, 36)
+            rows = random_rows(random, name, 36 if GGML_QUANT_SIZES[GGMLQuantizationType[name]][0] == 32 else 12)
             out += entry(name, encode(name, rows), rows, "encoded")
     with open(sys.argv[1], "wb") as file:
         file.write(out)
