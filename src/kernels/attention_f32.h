@@ -38,6 +38,9 @@ typedef struct FbAttentionKernel {
     void (*halves)(const uint16_t *from, float *to, size_t count);         /* f16 to float, exact */
     void (*codes)(const int8_t *from, float scale, float *to, size_t count);
     void (*codes_each)(const int8_t *from, const float *scale, float *to, size_t count); /* one scale per code */
+    /* Pairs turned by an angle: y0 = c x0 - s x1, y1 = s x0 + c x1, each product rounded. Pair i is x[i] and x[pairs + i], or x[2 i] and
+     * x[2 i + 1] when interleaved. y is not x. */
+    void (*rotate)(const float *x, const float *cosine, const float *sine, size_t pairs, bool interleaved, float *y);
 } FbAttentionKernel;
 
 extern const FbAttentionKernel *const fb_attention_f32_kernels[]; /* best first, ends with scalar */

@@ -245,5 +245,23 @@ static void attention_codes_each(const int8_t *from, const float *scale, float *
     }
 }
 
-const FbAttentionKernel FB_ISA(fb_attention_f32) = {FB_ISA_NAME,      FB_ISA_NEEDS,    attention_add,       attention_finish,
-                                                    attention_halves, attention_codes, attention_codes_each};
+static void attention_rotate(const float *restrict x, const float *restrict cosine, const float *restrict sine, size_t pairs, bool interleaved,
+                             float *restrict y)
+{
+    if (interleaved) {
+        for (size_t i = 0; i < pairs; i++) {
+            const float a = x[2 * i], b = x[2 * i + 1], c = cosine[i], d = sine[i];
+            y[2 * i] = c * a - d * b;
+            y[2 * i + 1] = d * a + c * b;
+        }
+        return;
+    }
+    for (size_t i = 0; i < pairs; i++) {
+        const float a = x[i], b = x[pairs + i], c = cosine[i], d = sine[i];
+        y[i] = c * a - d * b;
+        y[pairs + i] = d * a + c * b;
+    }
+}
+
+const FbAttentionKernel FB_ISA(fb_attention_f32) = {FB_ISA_NAME,      FB_ISA_NEEDS,    attention_add,        attention_finish,
+                                                    attention_halves, attention_codes, attention_codes_each, attention_rotate};

@@ -1,6 +1,7 @@
 /* Attention and RotaryEmbedding: meaning and shapes. */
 #include "ops/attention.h"
 
+#include "kernels/attention_f32.h"
 #include "ops/elements.h"
 #include "ops/table.h"
 
@@ -185,6 +186,8 @@ static FbStatus infer_attention(FbInfer *infer, FbError *err)
 
 /* ---- RotaryEmbedding ---- */
 
+enum { ROTARY_GRAIN = 1 << 14 }; /* numbers of a piece */
+
 typedef struct RotaryParams {
     int64_t heads, rotated;   /* 0: absent */
     bool interleaved;
@@ -289,14 +292,44 @@ static void rotate_row(const FbCall *call, const RotaryParams *p, const RotarySi
     }
 }
 
+typedef struct RotaryJob {
+    const FbCall *call;
+    const RotaryParams *params;
+    const RotarySizes *size;
+    const FbAttentionKernel *kernel; /* NULL: not all tensors are f32 */
+} RotaryJob;
+
+/* Rows of one head and place. */
+static void rotary_task(void *arg, size_t slot, size_t begin, size_t end)
+{
+    const RotaryJob *job = arg;
+    const RotarySizes *s = job->size;
+    const FbTensor *positions = fb_call_input(job->call, 3);
+    int64_t half = s->rotated / 2;
+    (void)slot;
+    for (int64_t n = (int64_t)begin; n < (int64_t)end; n++) {
+        /* 3-D: batch, position, head; 4-D: batch, head, position */
+        int64_t position = job->call->inputs[0]->rank == 3 ? n / s->heads % s->length : n % s->length, batch = n / (s->heads * s->length);
+        int64_t row = batch * s->length + position, from = n * s->depth, table = (positions ? fb_tensor_int(positions, row) : row) * half;
+        if (job->kernel == NULL) {
+            rotate_row(job->call, job->params, s, from, table);
+            continue;
+        }
+        const float *x = (const float *)job->call->inputs[0]->data + from;
+        float *y = (float *)job->call->outputs[0]->data + from;
+        job->kernel->rotate(x, (const float *)job->call->inputs[1]->data + table, (const float *)job->call->inputs[2]->data + table, (size_t)half,
+                            job->params->interleaved, y);
+        memcpy(y + s->rotated, x + s->rotated, (size_t)(s->depth - s->rotated) * sizeof *y);
+    }
+}
+
 static FbStatus run_rotary(const FbCall *call, FbError *err)
 {
-    const RotaryParams *p = call->params;
     const FbTensor *x = call->inputs[0], *positions = fb_call_input(call, 3);
     FbShape shape = fb_tensor_shape(x);
     RotarySizes s;
-    FB_TRY(rotary_sizes(p, &shape, &s, err));
-    int64_t limit = positions ? call->inputs[1]->dims[0] : 0, half = s.rotated / 2;
+    FB_TRY(rotary_sizes(call->params, &shape, &s, err));
+    int64_t limit = positions ? call->inputs[1]->dims[0] : 0;
     if (positions && call->inputs[2]->dims[0] != limit) {
         return fb_error_set(err, FB_ERR_FORMAT, "the tables have %lld and %lld positions", (long long)limit, (long long)call->inputs[2]->dims[0]);
     }
@@ -307,11 +340,11 @@ static FbStatus run_rotary(const FbCall *call, FbError *err)
                                 (long long)limit - 1);
         }
     }
-    for (int64_t n = 0; call->outputs[0] && n < s.batch * s.heads * s.length; n++) {
-        /* 3-D: batch, position, head; 4-D: batch, head, position */
-        int64_t position = x->rank == 3 ? n / s.heads % s.length : n % s.length, batch = n / (s.heads * s.length);
-        int64_t row = batch * s.length + position;
-        rotate_row(call, p, &s, n * s.depth, (positions ? fb_tensor_int(positions, row) : row) * half);
+    if (call->outputs[0]) {
+        bool plain = x->dtype == FB_DTYPE_F32 && call->inputs[1]->dtype == FB_DTYPE_F32 && call->inputs[2]->dtype == FB_DTYPE_F32;
+        RotaryJob job = {call, call->params, &s, plain ? fb_attention_f32_pick(fb_context_cpu(call->context)) : NULL};
+        size_t grain = s.depth > 0 ? (size_t)(ROTARY_GRAIN / s.depth) + 1 : 1;
+        fb_parallel(call->context, rotary_task, &job, (size_t)(s.batch * s.heads * s.length), grain);
     }
     return FB_OK;
 }

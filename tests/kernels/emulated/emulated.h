@@ -2,6 +2,7 @@
 #ifndef FB_TESTS_EMULATED_H
 #define FB_TESTS_EMULATED_H
 
+#include "kernels/attention_f32.h"
 #include "kernels/binary.h"
 #include "kernels/block_encode.h"
 #include "kernels/codes.h"
@@ -33,6 +34,7 @@ extern const FbScanF32Kernel fb_scan_f32_emulated;
 extern const FbGridF32Kernel fb_grid_f32_emulated;
 extern const FbCodesKernel fb_codes_emulated;
 extern const FbLstmKernel fb_lstm_emulated;
+extern const FbAttentionKernel fb_attention_f32_emulated;
 extern const FbDepthwiseU8S8Kernel fb_depthwise_u8s8_emulated;
 
 #endif
