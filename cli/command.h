@@ -51,6 +51,7 @@ typedef struct CliOptions {
     CliCounts prompt_sizes, generate_sizes; /* bench of a language model */
     int64_t positions;                /* --context */
     const char *cache_type;
+    uint64_t memory;                  /* inspect --memory */
 } CliOptions;
 
 typedef struct CliWarning {

@@ -6,6 +6,7 @@
 #include "bench_inputs.h"
 #include "console.h"
 #include "inspect_checkpoint.h"
+#include "inspect_memory.h"
 #include "model_input.h"
 #include "options.h"
 #include "step_list.h"
@@ -259,6 +260,12 @@ static int run(Cli *cli)
     if (!cli->options.plan && (cli->options.mode || cli->options.shapes.count)) {
         return cli_usage(cli, "--%s belongs to --plan", cli->options.mode ? "mode" : "shape");
     }
+    if (!cli->options.positions && (cli->options.memory || cli->options.cache_type)) {
+        return cli_usage(cli, "--%s belongs to --context", cli->options.memory ? "memory" : "cache-type");
+    }
+    if (cli->options.positions) {
+        return cli_inspect_memory(cli, cli->operands[0]);
+    }
     if (fb_checkpoint_recognized(cli->context, cli->operands[0])) {
         return cli->options.plan ? cli_usage(cli, "--plan is for models with a graph (ONNX)") : cli_inspect_checkpoint(cli, cli->operands[0]);
     }
@@ -285,6 +292,7 @@ static int run(Cli *cli)
 static const char *const examples[] = {"fewbit model.onnx", "inputs, outputs, operators, weights", "fewbit inspect model.onnx --json", "the same for a program",
                                        "fewbit inspect model.onnx --format csv > weights.csv", "one row per weight",
                                        "fewbit inspect model.gguf", "tensors and key-values of a language model",
+                                       "fewbit inspect model.gguf --context 32768 --memory 12G", "whether that context fits, and which one would",
                                        "fewbit inspect model.int8.onnx --plan", "what would run, step by step: on integers or in float, and why", NULL};
 
 const CliCommand cli_inspect = {
@@ -297,6 +305,6 @@ const CliCommand cli_inspect = {
     .run = run,
     .description = "Shows a model's inputs and outputs, its operators, its weights with their encodings and sizes, and what is quantized "
                    "and what is not. 'fewbit MODEL' is short for it. Of a safetensors or GGUF file, or a folder of Hugging Face: its tensors and "
-                   "key-values. With --plan: the steps that would run here, each with its kernel, its "
+                   "key-values; with --context what running it takes of memory: weights, keys and values, scratch. With --plan: the steps that would run here, each with its kernel, its "
                    "shapes and sizes, whether it works on integers, and if not, why.",
     .examples = examples};

@@ -59,6 +59,17 @@ FB_API uint64_t fb_generator_cache_bytes(const FbGenerator *generator);
 /* The session that runs, for its steps and their times (steps.h); not to be run by others. */
 FB_API FbSession *fb_generator_session(FbGenerator *generator);
 
+/* Bytes that a generator will hold, told without reading a weight. The model's tables may be made for fewer positions than are asked about. */
+typedef struct FbMemoryForecast {
+    uint64_t weights;      /* as stored; packed they take the same */
+    uint64_t cache;        /* keys and values of all sequences */
+    uint64_t scratch;      /* values of one run, about */
+    uint64_t per_block;    /* of the cache for 64 positions more of all sequences; that is how it grows */
+} FbMemoryForecast;
+/* options->context 0: as fb_generator_create has it. FB_ERR_UNSUPPORTED for models without fb_language_info. */
+FB_API FB_MUST_CHECK FbStatus fb_generator_forecast(const FbContext *context, const FbModel *model, const FbGeneratorOptions *options,
+                                                    FbMemoryForecast *forecast, FbError *err);
+
 #ifdef __cplusplus
 }
 #endif
