@@ -20,8 +20,9 @@ enum {
     CLI_LIST = 1 << 5,
     CLI_CPU = 1 << 6,
     CLI_HELP = 1 << 7,
-    CLI_MODEL = CLI_INSPECT | CLI_QUANTIZE | CLI_CALIBRATE | CLI_EVALUATE | CLI_BENCH,
-    CLI_ALL = (1 << 8) - 1
+    CLI_GENERATE = 1 << 8,
+    CLI_MODEL = CLI_INSPECT | CLI_QUANTIZE | CLI_CALIBRATE | CLI_EVALUATE | CLI_BENCH | CLI_GENERATE,
+    CLI_ALL = (1 << 9) - 1
 };
 
 typedef struct CliList {
@@ -52,6 +53,11 @@ typedef struct CliOptions {
     int64_t positions;                /* --context */
     const char *cache_type;
     uint64_t memory;                  /* inspect --memory */
+    int chat;                         /* generate, as all that follows */
+    int64_t token_limit, top_k;
+    double temperature, top_p, min_p;
+    const char *prompt_file, *tokenizer, *system;
+    CliList prompts, ids;
 } CliOptions;
 
 typedef struct CliWarning {
@@ -86,6 +92,6 @@ struct Cli {
 
 extern const CliCommand *const cli_commands[];
 extern const size_t cli_command_count;
-extern const CliCommand cli_inspect, cli_quantize, cli_calibrate, cli_evaluate, cli_bench, cli_list, cli_cpu, cli_help;
+extern const CliCommand cli_inspect, cli_quantize, cli_calibrate, cli_evaluate, cli_bench, cli_list, cli_cpu, cli_help, cli_generate;
 
 #endif

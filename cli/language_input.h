@@ -1,15 +1,18 @@
-/* Opening what the person named as a language model. */
+/* Opening what the person named as a language model, and its tokenizer. */
 #ifndef FEWBIT_CLI_LANGUAGE_INPUT_H
 #define FEWBIT_CLI_LANGUAGE_INPUT_H
 
 #include "command.h"
 #include "fewbit/generate.h"
 #include "fewbit/language.h"
+#include "fewbit/tokenizer.h"
 
 /* Whether `path` holds tensors of a language model rather than a graph. */
 int cli_is_language(Cli *cli, const char *path);
 /* The model in this context, its tables made for `positions` (0: as usual). 0, or the exit code after the error was printed. */
 int cli_load_language(Cli *cli, FbContext *context, const char *path, int64_t positions, FbModel **model);
+/* --tokenizer, or what lies in or beside the model; *missing_ok: no error when there is none. */
+int cli_load_tokenizer(Cli *cli, const char *model_path, int missing_ok, FbTokenizer **tokenizer);
 /* --cache-type; 0, or the exit code after the error was printed. */
 int cli_cache_type(Cli *cli, FbCacheType *type);
 const char *cli_cache_name(FbCacheType type);

@@ -8,7 +8,7 @@
 #include "manual.h"
 #include "options.h"
 
-const CliCommand *const cli_commands[] = {&cli_inspect, &cli_quantize, &cli_calibrate, &cli_evaluate, &cli_bench, &cli_list, &cli_cpu, &cli_help};
+const CliCommand *const cli_commands[] = {&cli_inspect, &cli_quantize, &cli_calibrate, &cli_evaluate, &cli_bench, &cli_generate, &cli_list, &cli_cpu, &cli_help};
 const size_t cli_command_count = sizeof cli_commands / sizeof cli_commands[0];
 
 /* The command of the first word, or NULL after the error was printed. A first word that is no command but a path means `inspect`. */
@@ -72,6 +72,7 @@ int main(int argc, char **argv)
     static Cli cli; /* static: option texts stay reachable until the end */
     cli.started = cli_seconds();
     cli.options.max_loss = -1;
+    cli.options.token_limit = -1;
     cli_console_start(&cli);
     return cli_console_finish(&cli, run(&cli, argc, (const char **)argv));
 }

@@ -160,6 +160,9 @@ FbStatus fb_generator_feed(FbGenerator *generator, size_t sequence, const int32_
         return fb_error_set(err, FB_ERR_ARGUMENT, "sequence %zu of %zu", sequence, generator->sequence_count);
     }
     GeneratedSequence *s = &generator->sequences[sequence];
+    if (count > generator->positions && s->count == 0) {
+        return fb_error_set(err, FB_ERR_ARGUMENT, "a prompt of %zu tokens does not fit into a context of %zu", count, generator->positions);
+    }
     if (count > generator->positions - s->count) {
         return fb_error_set(err, FB_ERR_ARGUMENT, "%zu tokens and the %zu before them do not fit into a context of %zu", count, s->count,
                             generator->positions);

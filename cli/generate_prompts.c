@@ -1,0 +1,172 @@
+/* Prompts of `fewbit generate`: texts, lines of a file, token ids. */
+#define _POSIX_C_SOURCE 200809L /* getline, strdup */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "console.h"
+#include "generate_text.h"
+
+enum { PROMPTS_MAX = 4096, LINE_BYTES_MAX = 64 << 20 };
+
+void cli_free_prompts(CliPrompts *prompts)
+{
+    for (size_t i = 0; i < prompts->count; i++) {
+        free(prompts->items[i].text);
+        free(prompts->items[i].ids);
+    }
+    free(prompts->items);
+    *prompts = (CliPrompts){0};
+}
+
+static int no_memory(Cli *cli)
+{
+    FbError err = {FB_ERR_NO_MEMORY, "out of memory: the prompts"};
+    return cli_error(cli, &err);
+}
+
+/* Takes over text and ids. */
+static int add_prompt(CliGeneration *run, CliPrompt prompt)
+{
+    CliPrompts *prompts = &run->prompts;
+    if (prompts->count == PROMPTS_MAX) {
+        free(prompt.text);
+        free(prompt.ids);
+        return cli_usage(run->cli, "more than %d prompts", PROMPTS_MAX);
+    }
+    if (prompts->count == prompts->capacity) {
+        size_t capacity = prompts->capacity ? 2 * prompts->capacity : 8;
+        CliPrompt *items = realloc(prompts->items, capacity * sizeof *items);
+        if (!items) {
+            free(prompt.text);
+            free(prompt.ids);
+            return no_memory(run->cli);
+        }
+        prompts->items = items;
+        prompts->capacity = capacity;
+    }
+    prompts->items[prompts->count++] = prompt;
+    return 0;
+}
+
+static int add_text(CliGeneration *run, const char *text, size_t bytes)
+{
+    CliPrompt prompt = {.text = malloc(bytes + 1)};
+    int32_t *ids;
+    FbError err;
+    if (!prompt.text) {
+        return no_memory(run->cli);
+    }
+    memcpy(prompt.text, text, bytes);
+    prompt.text[bytes] = '\0';
+    if (fb_tokenizer_encode(run->tokenizer, text, bytes, FB_TOKENS_ADD_SPECIAL, &ids, &prompt.count, &err) != FB_OK) {
+        free(prompt.text);
+        return cli_error(run->cli, &err);
+    }
+    prompt.ids = malloc((prompt.count + 1) * sizeof *prompt.ids);
+    if (prompt.ids && prompt.count > 0) {
+        memcpy(prompt.ids, ids, prompt.count * sizeof *ids);
+    }
+    fb_tokens_free(run->cli->context, ids);
+    if (!prompt.ids) {
+        free(prompt.text);
+        return no_memory(run->cli);
+    }
+    if (prompt.count == 0) {
+        free(prompt.text);
+        free(prompt.ids);
+        return cli_usage(run->cli, "prompt %zu is empty, and this model has no token to begin with", run->prompts.count + 1);
+    }
+    return add_prompt(run, prompt);
+}
+
+/* "1,2,3" */
+static int add_ids(CliGeneration *run, const char *list)
+{
+    size_t count = 1;
+    for (const char *c = list; *c; c++) {
+        count += *c == ',';
+    }
+    CliPrompt prompt = {.ids = malloc(count * sizeof *prompt.ids)};
+    if (!prompt.ids) {
+        return no_memory(run->cli);
+    }
+    for (const char *at = list;; at++) {
+        char *end;
+        errno = 0;
+        long id = strtol(at, &end, 10);
+        if (end == at || errno || id < 0 || id > INT32_MAX || (*end && *end != ',')) {
+            free(prompt.ids);
+            return cli_usage(run->cli, "--ids must be token ids, as in 1,2,3; not '%s'", cli_shown(list));
+        }
+        prompt.ids[prompt.count++] = (int32_t)id;
+        at = end;
+        if (!*at) {
+            return add_prompt(run, prompt);
+        }
+    }
+}
+
+/* One prompt per line; empty lines are left out. */
+static int add_file(CliGeneration *run, const char *path)
+{
+    FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "rb");
+    FbError err = {FB_ERR_IO, ""};
+    if (!file) {
+        snprintf(err.message, sizeof err.message, "%s: %s", cli_shown(path), strerror(errno));
+        return cli_error(run->cli, &err);
+    }
+    char *line = NULL;
+    size_t capacity = 0;
+    ssize_t length;
+    int exit_code = 0;
+    while (!exit_code && (length = getline(&line, &capacity, file)) >= 0) {
+        while (length > 0 && (line[length - 1] == '\n' || line[length - 1] == '\r')) {
+            length--;
+        }
+        exit_code = length > LINE_BYTES_MAX ? cli_usage(run->cli, "%s: a line of %zd bytes", cli_shown(path), length)
+                    : length > 0            ? add_text(run, line, (size_t)length)
+                                            : 0;
+    }
+    if (!exit_code && ferror(file)) {
+        snprintf(err.message, sizeof err.message, "%s: cannot be read: %s", cli_shown(path), strerror(errno));
+        exit_code = cli_error(run->cli, &err);
+    }
+    free(line);
+    if (file != stdin) {
+        fclose(file);
+    }
+    return exit_code;
+}
+
+int cli_read_prompts(CliGeneration *run)
+{
+    const CliOptions *options = &run->cli->options;
+    int exit_code = 0;
+    for (size_t i = 0; i < options->prompts.count && !exit_code; i++) {
+        exit_code = add_text(run, options->prompts.items[i], strlen(options->prompts.items[i]));
+    }
+    if (!exit_code && options->prompt_file) {
+        exit_code = add_file(run, options->prompt_file);
+    }
+    for (size_t i = 0; i < options->ids.count && !exit_code; i++) {
+        exit_code = add_ids(run, options->ids.items[i]);
+    }
+    return exit_code || run->prompts.count > 0 ? exit_code : cli_usage(run->cli, "%s: there is no prompt in it", cli_shown(options->prompt_file));
+}
+
+void cli_write_text(const char *text, size_t bytes)
+{
+    int terminal = isatty(STDOUT_FILENO);
+    for (size_t i = 0; i < bytes; i++) {
+        unsigned char c = (unsigned char)text[i];
+        int second = i > 0 && (unsigned char)text[i - 1] == 0xc2 && c >= 0x80 && c < 0xa0; /* U+0080 to U+009F */
+        if (terminal && ((c < 0x20 && c != '\n' && c != '\t') || c == 0x7f || second)) {
+            c = '?';
+        }
+        putchar(c);
+    }
+    fflush(stdout);
+}

@@ -1,0 +1,30 @@
+# generate: text, ids, several prompts at a time, draws by seed, and what is refused. Speeds are masked.
+data=$SOURCE/../shared/data/llm
+[ -e "$data/stories260K-f32.gguf" ] || { echo "skipped: there is no ../shared/data/llm/stories260K-f32.gguf"; exit 77; }
+cp "$data/stories260K-f32.gguf" m.gguf
+generate() {
+    "$FEWBIT" generate "$@" 2> notes
+    code=$?
+    sed -E -e 's/, [0-9.]+ per second//g' -e 's/first token after .*/first token and so on/' notes
+    return $code
+}
+generate m.gguf -p "" -n 200 > text
+sed -i '$d' text # the line about speed
+cmp text "$data/stories260K_expected_greedy_200.txt" && echo "the expected 200 tokens"
+generate "$data/stories260K.bin" --tokenizer "$data/tok512.bin" -p "" -n 200 -q --threads 2 | cmp - "$data/stories260K_expected_greedy_200.txt" && echo "and of llama2.c's file"
+generate m.gguf -p "Once upon a time" -n 12
+generate m.gguf -p "Once upon a time" -n 12 -p "The cat" -q
+generate m.gguf --ids 1,403,407 -n 6 --tokenizer "$data/tok512.bin"
+printf 'The cat\n\nOnce upon a time\n' | generate m.gguf --prompts - -n 12 -q --cache-type f32
+generate m.gguf -p "The cat" -n 4 --json | sed -E -e 's/("(load_seconds|first_token_seconds|prompt_tps|generation_tps)": )[0-9.e+-]+/\1NUMBER/'
+generate m.gguf -p "The dog" -n 16 --temperature 1.2 --top-k 40 --top-p 0.95 --min-p 0.02 --seed 3 -q > first
+generate m.gguf -p "The dog" -n 16 --temperature 1.2 --top-k 40 --top-p 0.95 --min-p 0.02 --seed 3 -q --threads 2 --isa scalar | cmp - first && echo "the same draws"
+generate m.gguf -p "The dog" -n 16 --temperature 1.2 --top-k 40 --top-p 0.95 --min-p 0.02 --seed 4 -q | cmp -s - first || echo "other draws"
+generate m.gguf -p "a b c d e f g h" -n 0 --context 20 --json | grep stop
+for wrong in '' '--chat' '--prompts nothing' '--ids 1,x' '--ids 9999' '-p x --temperature -1' '-p x --top-p 2' '-p x --cache-type q4' '-p x -n 1 --context 513' \
+    '-p aaaaaaaaaaaaaaaaaaaaaaaa --context 4' '--ids 1 --system x' '-p x --format csv' '-p x --tokenizer m.json'; do
+    generate m.gguf $wrong
+    echo "exit $?"
+done
+generate "$SOURCE/examples/fashion/fashion.onnx" -p x
+echo "exit $?"
