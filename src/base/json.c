@@ -33,7 +33,7 @@ static bool depth_ok(const char *text, size_t bytes)
     return true;
 }
 
-FbStatus fb_json_parse(const char *text, size_t bytes, size_t max_bytes, const char *what, json_t **out, FbError *err)
+static FbStatus parse(const char *text, size_t bytes, size_t max_bytes, size_t flags, const char *what, json_t **out, FbError *err)
 {
     *out = NULL;
     if (bytes > max_bytes) {
@@ -43,13 +43,23 @@ FbStatus fb_json_parse(const char *text, size_t bytes, size_t max_bytes, const c
         return fb_error_set(err, FB_ERR_FORMAT, "%s: JSON nested deeper than %d", what, FB_JSON_DEPTH_MAX);
     }
     json_error_t problem;
-    *out = json_loadb(text, bytes, JSON_REJECT_DUPLICATES, &problem);
+    *out = json_loadb(text, bytes, JSON_REJECT_DUPLICATES | flags, &problem);
     if (!*out) {
         char shown[JSON_ERROR_TEXT_LENGTH + 32];
         fb_escape(problem.text, shown, sizeof shown);
         return fb_error_set(err, FB_ERR_FORMAT, "%s: line %d, column %d: %s", what, problem.line, problem.column, shown);
     }
     return FB_OK;
+}
+
+FbStatus fb_json_parse(const char *text, size_t bytes, size_t max_bytes, const char *what, json_t **out, FbError *err)
+{
+    return parse(text, bytes, max_bytes, 0, what, out, err);
+}
+
+FbStatus fb_json_parse_reals(const char *text, size_t bytes, size_t max_bytes, const char *what, json_t **out, FbError *err)
+{
+    return parse(text, bytes, max_bytes, JSON_DECODE_INT_AS_REAL, what, out, err);
 }
 
 FbStatus fb_json_load(FbContext *context, const char *path, size_t max_bytes, json_t **out, FbError *err)

@@ -10,6 +10,8 @@ enum { FB_JSON_DEPTH_MAX = 32 };
 
 /* Duplicate keys are refused. max_bytes bounds the text. `what` names the source in messages. The caller json_decref's. */
 FbStatus fb_json_parse(const char *text, size_t bytes, size_t max_bytes, const char *what, json_t **out, FbError *err);
+/* All numbers as reals: some files say "no limit" by an integer of thirty digits. */
+FbStatus fb_json_parse_reals(const char *text, size_t bytes, size_t max_bytes, const char *what, json_t **out, FbError *err);
 FbStatus fb_json_load(FbContext *context, const char *path, size_t max_bytes, json_t **out, FbError *err);
 /* Sorted by insertion, indented by 2 when `pretty`; numbers with %.17g, '.' in every locale. Freed with fb_free. */
 FbStatus fb_json_dump(FbContext *context, const json_t *value, bool pretty, char **text, FbError *err);

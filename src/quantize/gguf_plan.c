@@ -65,6 +65,20 @@ FbStatus fb_gguf_plan_tensors(FbGgufPlan *plan, const FbCheckpoint *checkpoint, 
     return FB_OK;
 }
 
+FbStatus fb_gguf_plan_mapped(FbGgufPlan *plan, const FbGgufTensor *tensors, size_t count, FbError *err)
+{
+    plan->floats_kept = true;
+    plan->count = count;
+    plan->choices = fb_arena_array(plan->arena, count + 1, sizeof *plan->choices);
+    if (plan->choices == NULL) {
+        return fb_error_memory(plan->context, err, "a plan", count * sizeof *plan->choices);
+    }
+    for (size_t i = 0; i < count; i++) {
+        plan->choices[i].tensor = tensors[i];
+    }
+    return FB_OK;
+}
+
 /* ---- types ---- */
 
 typedef struct FbGgufOverride {
@@ -177,6 +191,7 @@ static FbStatus choose(const FbGgufPlan *plan, FbGgufMix *mix, FbGgufChoice *cho
     }
     if (keep != NULL) {
         choice->reason = keep;
+        choice->type = plan->floats_kept && !integers ? FB_GGML_F32 : choice->type;
         return FB_OK;
     }
     choice->type = fb_gguf_mix_type(mix, tensor->name, &tensor->shape, &wanted);
@@ -196,7 +211,7 @@ static int by_name(const void *a, const void *b)
 }
 
 /* Sizes, and whether the types can be made. */
-static FbStatus check_choice(FbGgufPlan *plan, FbGgufChoice *choice, bool dry_run, FbError *err)
+static FbStatus check_choice(const FbGgufPlan *plan, FbGgufChoice *choice, bool dry_run, FbError *err)
 {
     char shown[120], dims[128];
     const FbBlockType *type = fb_gguf_plain_dtype(choice->type) == FB_DTYPE_NONE ? fb_block_type_of_number(choice->type) : NULL;
@@ -208,7 +223,6 @@ static FbStatus check_choice(FbGgufPlan *plan, FbGgufChoice *choice, bool dry_ru
         return fb_error_set(err, FB_ERR_UNSUPPORTED, "tensor '%s': a shape of %s cannot be stored as %s", shown, dims, fb_ggml_type_name(choice->type));
     }
     if (choice->type == choice->tensor.number && fb_gguf_rows_stored(&choice->tensor)) {
-        plan->quantized = plan->quantized || type != NULL;
         return FB_OK;
     }
     if (type != NULL && type->encode == NULL && !dry_run) {
@@ -220,7 +234,6 @@ static FbStatus check_choice(FbGgufPlan *plan, FbGgufChoice *choice, bool dry_ru
     if (from != NULL) {
         fb_log(plan->context, FB_LOG_WARNING, "requantized", "tensors in blocks already are quantized once more: what was lost stays lost; a float file is better");
     }
-    plan->quantized = plan->quantized || type != NULL;
     return FB_OK;
 }
 

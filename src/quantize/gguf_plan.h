@@ -19,11 +19,13 @@ typedef struct FbGgufPlan {
     const FbGgufPreset *preset;
     FbGgufFacts facts;
     FbGgufChoice *choices; size_t count;
-    bool quantized;             /* some weight is in blocks */
+    bool floats_kept;           /* what is not quantized becomes F32, as in a conversion; otherwise it stays as it is */
 } FbGgufPlan;
 
 /* From the table of a GGUF file; options' patterns must outlive the plan. */
 FbStatus fb_gguf_plan_tensors(FbGgufPlan *plan, const FbCheckpoint *checkpoint, FbError *err);
+/* From tensors already mapped. */
+FbStatus fb_gguf_plan_mapped(FbGgufPlan *plan, const FbGgufTensor *tensors, size_t count, FbError *err);
 FbStatus fb_gguf_plan_facts(FbGgufPlan *plan, const FbCheckpoint *checkpoint, FbError *err);
 /* Puts the tensors into the order of the file and chooses their types. */
 FbStatus fb_gguf_plan_types(FbGgufPlan *plan, const FbGgufOptions *options, FbError *err);

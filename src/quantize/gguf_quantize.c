@@ -3,7 +3,7 @@
 
 #include "base/text.h"
 #include "fewbit/gguf_quantize.h"
-#include "io/gguf/gguf_write.h"
+#include "io/gguf/hf_model.h"
 #include "quantize/gguf_plan.h"
 
 enum { QUANTIZATION_VERSION = 2 };
@@ -42,9 +42,13 @@ static bool is_replaced(const char *key)
     return false;
 }
 
-static FbStatus put_keys(const FbGgufPlan *plan, const FbCheckpoint *checkpoint, FbGgufWriter *writer, FbError *err)
+/* `hf` is NULL for a GGUF file, whose keys are carried. */
+static FbStatus put_keys(const FbGgufPlan *plan, const FbCheckpoint *checkpoint, const FbHfModel *hf, FbGgufWriter *writer, FbError *err)
 {
-    for (size_t i = 0; i < checkpoint->metadata_count; i++) {
+    if (hf != NULL) {
+        FB_TRY(fb_hf_put_keys(hf, writer, err));
+    }
+    for (size_t i = 0; i < checkpoint->metadata_count && hf == NULL; i++) {
         if (!is_replaced(checkpoint->metadata[i].key)) {
             FB_TRY(fb_gguf_put_meta(writer, &checkpoint->metadata[i], err));
         }
@@ -122,24 +126,39 @@ static FbStatus write_file(const FbGgufPlan *plan, FbGgufWriter *writer, const c
     return fb_gguf_commit(writer, report->sha256, err);
 }
 
-static FbStatus quantize(FbGgufPlan *plan, const FbCheckpoint *checkpoint, const char *output, const FbGgufOptions *options, FbGgufReport *report,
-                         FbError *err)
+static FbStatus plan_and_write(FbGgufPlan *plan, const FbCheckpoint *checkpoint, FbHfModel *hf, const char *output, const FbGgufOptions *options,
+                               FbGgufReport *report, FbError *err)
 {
     FbGgufWriter *writer;
-    FB_TRY(find_preset(options->preset != NULL ? options->preset : "q4_k_m", &plan->preset, err));
-    if (strcmp(checkpoint->format, "gguf") != 0) {
-        return fb_error_set(err, FB_ERR_UNSUPPORTED, "%s: only GGUF files can be quantized to GGUF", checkpoint->format);
-    }
-    FB_TRY(fb_gguf_plan_facts(plan, checkpoint, err));
-    FB_TRY(fb_gguf_plan_tensors(plan, checkpoint, err));
     FB_TRY(fb_gguf_plan_types(plan, options, err));
     FB_TRY(fill_report(plan, report, err));
     report->bytes_before = checkpoint->file_bytes;
     FB_TRY(fb_gguf_writer_create(plan->context, &writer, err));
-    FbStatus status = put_keys(plan, checkpoint, writer, err);
+    FbStatus status = put_keys(plan, checkpoint, hf, writer, err);
+    if (hf != NULL) {
+        fb_hf_close(hf); /* a vocabulary as JSON is large, and not needed any more */
+    }
     status = status == FB_OK ? put_tensors(plan, writer, err) : status;
     status = status == FB_OK ? write_file(plan, writer, output, options, report, err) : status;
     fb_gguf_writer_free(writer);
+    return status;
+}
+
+static FbStatus quantize(FbGgufPlan *plan, const FbCheckpoint *checkpoint, const char *output, const FbGgufOptions *options, FbGgufReport *report,
+                         FbError *err)
+{
+    FbHfModel hf;
+    FB_TRY(find_preset(options->preset != NULL ? options->preset : "q4_k_m", &plan->preset, err));
+    if (strcmp(checkpoint->format, "gguf") == 0) {
+        FB_TRY(fb_gguf_plan_facts(plan, checkpoint, err));
+        FB_TRY(fb_gguf_plan_tensors(plan, checkpoint, err));
+        return plan_and_write(plan, checkpoint, NULL, output, options, report, err);
+    }
+    FB_TRY(fb_hf_open(&hf, plan->context, plan->arena, checkpoint, err));
+    plan->facts = hf.facts;
+    FbStatus status = fb_gguf_plan_mapped(plan, hf.tensors, hf.tensor_count, err);
+    status = status == FB_OK ? plan_and_write(plan, checkpoint, &hf, output, options, report, err) : status;
+    fb_hf_close(&hf);
     return status;
 }
 

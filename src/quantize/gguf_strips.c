@@ -62,7 +62,19 @@ static FbStatus encode_rows(const FbStripJob *job, int64_t first, int64_t rows, 
         return encode_plain(choice->type, from, element, to, (size_t)(rows * columns), err);
     }
     const FbBlockType *type = fb_block_type_of_number(choice->type);
-    return fb_block_encode(type, from, element, to, (size_t)(rows * columns / type->elements), zeroed, err);
+    FbBlockRows block_rows = {.type = type, .blocks = (size_t)(columns / type->elements)};
+    size_t row_bytes = block_rows.blocks * (size_t)type->bytes;
+    int64_t matrix_rows = choice->tensor.shape.rank > 1 ? choice->tensor.shape.dims[choice->tensor.shape.rank - 2] : 1;
+    for (int64_t done = 0; done < rows;) { /* every matrix of a stack has an importance of its own */
+        int64_t matrix = (first + done) / matrix_rows;
+        int64_t part = (matrix + 1) * matrix_rows - (first + done);
+        part = part < rows - done ? part : rows - done;
+        block_rows.importance = choice->importance != NULL ? choice->importance + matrix * columns : NULL;
+        FB_TRY(fb_block_encode_rows(&block_rows, from + done * columns, element + (uint64_t)(done * columns), to + (size_t)done * row_bytes, (size_t)part,
+                                    zeroed, err));
+        done += part;
+    }
+    return FB_OK;
 }
 
 static FbStatus make_strip(FbStripJob *job, size_t slot, size_t strip, FbError *err)

@@ -146,6 +146,11 @@ FbStatus fb_gguf_put_u32(FbGgufWriter *writer, const char *key, uint32_t value, 
     return put_number(writer, key, FB_META_U32, value, err);
 }
 
+FbStatus fb_gguf_put_s32(FbGgufWriter *writer, const char *key, int32_t value, FbError *err)
+{
+    return put_number(writer, key, FB_META_S32, (uint32_t)value, err);
+}
+
 FbStatus fb_gguf_put_f32(FbGgufWriter *writer, const char *key, float value, FbError *err)
 {
     uint32_t bits;

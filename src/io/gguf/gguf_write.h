@@ -13,6 +13,7 @@ void fb_gguf_writer_free(FbGgufWriter *writer); /* what is not committed is remo
 /* Keys in the order of the file; one that was given is FB_ERR_FORMAT. general.alignment takes effect. */
 FbStatus fb_gguf_put_text(FbGgufWriter *writer, const char *key, const char *text, FbError *err);
 FbStatus fb_gguf_put_u32(FbGgufWriter *writer, const char *key, uint32_t value, FbError *err);
+FbStatus fb_gguf_put_s32(FbGgufWriter *writer, const char *key, int32_t value, FbError *err);
 FbStatus fb_gguf_put_f32(FbGgufWriter *writer, const char *key, float value, FbError *err);
 FbStatus fb_gguf_put_bool(FbGgufWriter *writer, const char *key, bool value, FbError *err);
 FbStatus fb_gguf_put_texts(FbGgufWriter *writer, const char *key, const FbBytes *texts, size_t count, FbError *err);

@@ -1,0 +1,359 @@
+/* Hugging Face folders to GGUF: names, order of rows, stacks of experts, key-values, vocabulary. Elements count up, so that a row says where it
+ * came from. What the same folders become in llama.cpp's converter: bench/peers/gguf_convert.py. */
+#define _POSIX_C_SOURCE 200809L /* mkdtemp */
+#include "fewbit/gguf_quantize.h"
+#include "io/checkpoint_test.h"
+
+static FbContext *context;
+static FbError err;
+static char folder[64], model[80], output[128], last_warning[600];
+
+static void keep_warning(void *user, FbLogLevel level, const char *id, const char *message)
+{
+    (void)user;
+    if (level == FB_LOG_WARNING) {
+        snprintf(last_warning, sizeof last_warning, "%s: %s", id, message);
+    }
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    FbContextOptions options = {.struct_bytes = sizeof options, .threads = 2, .log = keep_warning};
+    strcpy(folder, "/tmp/fewbit-gguf-hf-XXXXXX");
+    last_warning[0] = '\0';
+    if (mkdtemp(folder) == NULL || fb_context_create(&options, &context, NULL) != FB_OK) {
+        return -1;
+    }
+    snprintf(model, sizeof model, "%s/tiny", folder);
+    snprintf(output, sizeof output, "%s/out.gguf", folder);
+    return mkdir(model, 0700);
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    int left = fb_context_memory_now(context) != 0;
+    fb_context_free(context);
+    remove_folder(model);
+    remove_folder(folder);
+    return left ? -1 : 0;
+}
+
+typedef struct Tensor {
+    const char *name;
+    int rank;
+    int64_t dims[3];
+} Tensor;
+
+static void write_text(const char *name, const char *text) { write_file(model, name, text, strlen(text)); }
+
+/* Element i of tensor t is 1000 t + i, in F32. */
+static void write_tensors(const Tensor *tensors, size_t count)
+{
+    Bytes header = {0}, bytes = {0};
+    size_t at = 0;
+    bytes_text(&header, "{");
+    for (size_t t = 0; t < count; t++) {
+        char text[300], dims[80] = "";
+        size_t elements = 1, used = 0;
+        for (int i = 0; i < tensors[t].rank; i++) {
+            elements *= (size_t)tensors[t].dims[i];
+            used += (size_t)snprintf(dims + used, sizeof dims - used, "%s%lld", i ? "," : "", (long long)tensors[t].dims[i]);
+        }
+        snprintf(text, sizeof text, "%s\"%s\":{\"dtype\":\"F32\",\"shape\":[%s],\"data_offsets\":[%zu,%zu]}", t ? "," : "", tensors[t].name, dims, at,
+                 at + 4 * elements);
+        bytes_text(&header, text);
+        at += 4 * elements;
+    }
+    bytes_text(&header, "}");
+    bytes_number(&bytes, header.count, 8);
+    bytes_add(&bytes, header.data, header.count);
+    for (size_t t = 0; t < count; t++) {
+        size_t elements = 1;
+        for (int i = 0; i < tensors[t].rank; i++) {
+            elements *= (size_t)tensors[t].dims[i];
+        }
+        for (size_t i = 0; i < elements; i++) {
+            float value = (float)(1000 * t + i);
+            bytes_add(&bytes, &value, 4);
+        }
+    }
+    free(header.data);
+    write_bytes(model, "model.safetensors", bytes);
+}
+#define WRITE(tensors) write_tensors(tensors, sizeof tensors / sizeof tensors[0])
+
+static FbStatus convert(const char *preset, FbCheckpoint **out)
+{
+    FbCheckpoint *in;
+    FbGgufOptions options = {.struct_bytes = sizeof options, .preset = preset, .overwrite = 1};
+    if (out != NULL) {
+        *out = NULL;
+    }
+    assert_int_equal(fb_checkpoint_open(context, model, &in, &err), FB_OK);
+    FbStatus status = fb_gguf_quantize(context, in, output, &options, NULL, &err);
+    fb_checkpoint_free(in);
+    if (status == FB_OK && out != NULL) {
+        assert_int_equal(fb_checkpoint_open(context, output, out, &err), FB_OK);
+    }
+    return status;
+}
+
+/* The elements of a tensor of the output. */
+static void check(const FbCheckpoint *out, const char *name, int rank, const int64_t *dims, const float *values)
+{
+    float read[256];
+    const FbTableTensor *row = fb_checkpoint_tensor(out, name);
+    if (row == NULL) {
+        fail_msg("no tensor '%s'", name);
+    }
+    FbShape shape = fb_shape_make(rank, dims);
+    size_t count = (size_t)fb_shape_elements(&shape);
+    assert_true(fb_shape_equal(&shape, &row->constant.shape));
+    assert_int_equal(fb_const_read_f32(context, &row->constant, 0, count, read, &err), FB_OK);
+    for (size_t i = 0; i < count; i++) {
+        if (read[i] != values[i]) {
+            fail_msg("%s[%zu] is %g, expected %g", name, i, (double)read[i], (double)values[i]);
+        }
+    }
+}
+
+static int64_t number_of(const FbCheckpoint *out, const char *key)
+{
+    double number = -1.0;
+    const FbMeta *meta = fb_checkpoint_meta(out, key);
+    fb_meta_number(meta, &number);
+    return meta != NULL && meta->type == FB_META_BOOL ? (int64_t)meta->value.u : (int64_t)number;
+}
+
+static const char llama_config[] = "{\"model_type\":\"llama\",\"hidden_size\":4,\"num_hidden_layers\":1,\"num_attention_heads\":2,\"num_key_value_heads\":1,"
+                                   "\"vocab_size\":4,\"intermediate_size\":3,\"max_position_embeddings\":16,\"rms_norm_eps\":1e-05,\"head_dim\":4,"
+                                   "\"rope_parameters\":{\"rope_type\":\"llama3\",\"rope_theta\":10000.0,\"factor\":8.0,\"low_freq_factor\":1.0,"
+                                   "\"high_freq_factor\":4.0,\"original_max_position_embeddings\":64}}";
+
+static void test_llama(void **state)
+{
+    (void)state;
+    static const Tensor tensors[] = {{"model.embed_tokens.weight", 2, {4, 4}},
+                                     {"model.layers.0.self_attn.q_proj.weight", 2, {8, 2}},
+                                     {"model.layers.0.self_attn.k_proj.weight", 2, {4, 1}},
+                                     {"model.layers.0.self_attn.k_proj.bias", 1, {4}},
+                                     {"model.layers.0.self_attn.rotary_emb.inv_freq", 1, {2}},
+                                     {"model.layers.0.input_layernorm.weight", 1, {2}},
+                                     {"model.norm.weight", 1, {2}},
+                                     {"lm_head.weight", 2, {4, 1}}};
+    FbCheckpoint *out;
+    WRITE(tensors);
+    write_text("config.json", llama_config);
+    assert_int_equal(convert("f32", &out), FB_OK);
+    assert_int_equal(out->tensor_count, 8); /* inv_freq left out, rope_freqs made */
+    /* Rows of a head, 0 1 | 2 3, become 0 2 1 3. */
+    check(out, "blk.0.attn_q.weight", 2, (int64_t[]){8, 2}, (float[]){1000, 1001, 1004, 1005, 1002, 1003, 1006, 1007, 1008, 1009, 1012, 1013, 1010, 1011, 1014, 1015});
+    check(out, "blk.0.attn_k.weight", 2, (int64_t[]){4, 1}, (float[]){2000, 2002, 2001, 2003});
+    check(out, "blk.0.attn_k.bias", 1, (int64_t[]){4}, (float[]){3000, 3002, 3001, 3003});
+    check(out, "blk.0.attn_norm.weight", 1, (int64_t[]){2}, (float[]){5000, 5001});
+    check(out, "output_norm.weight", 1, (int64_t[]){2}, (float[]){6000, 6001});
+    check(out, "output.weight", 2, (int64_t[]){4, 1}, (float[]){7000, 7001, 7002, 7003});
+    /* Waves of 2 pi and 628 positions: below 16 the same, above 64 eight times as long. */
+    check(out, "rope_freqs.weight", 1, (int64_t[]){2}, (float[]){1, 8});
+    assert_string_equal(fb_meta_text(fb_checkpoint_meta(out, "general.architecture")), "llama");
+    assert_string_equal(fb_meta_text(fb_checkpoint_meta(out, "general.name")), "tiny");
+    assert_int_equal(number_of(out, "llama.block_count"), 1);
+    assert_int_equal(number_of(out, "llama.context_length"), 16);
+    assert_int_equal(number_of(out, "llama.attention.head_count_kv"), 1);
+    assert_int_equal(number_of(out, "llama.rope.dimension_count"), 4);
+    assert_int_equal(number_of(out, "llama.rope.freq_base"), 10000);
+    assert_int_equal(number_of(out, "general.file_type"), 0);
+    assert_non_null(strstr(last_warning, "no-tokenizer"));
+    fb_checkpoint_free(out);
+}
+
+static void test_experts(void **state)
+{
+    (void)state;
+    static const Tensor tensors[] = {{"model.embed_tokens.weight", 2, {2, 2}},
+                                     {"model.layers.0.mlp.experts.1.gate_proj.weight", 2, {1, 2}},
+                                     {"model.layers.0.mlp.experts.0.gate_proj.weight", 2, {1, 2}},
+                                     {"model.layers.0.mlp.gate.weight", 2, {2, 2}},
+                                     {"model.layers.1.mlp.experts.gate_up_proj", 3, {2, 4, 2}},
+                                     {"model.layers.1.mlp.experts.down_proj", 3, {2, 2, 2}}};
+    static const char config[] = "{\"model_type\":\"qwen3_moe\",\"num_hidden_layers\":2,\"num_experts\":2,\"num_experts_per_tok\":1,\"num_attention_heads\":1}";
+    FbCheckpoint *out;
+    WRITE(tensors);
+    write_text("config.json", config);
+    assert_int_equal(convert("f32", &out), FB_OK);
+    check(out, "blk.0.ffn_gate_exps.weight", 3, (int64_t[]){2, 1, 2}, (float[]){2000, 2001, 1000, 1001});
+    check(out, "blk.1.ffn_gate_exps.weight", 3, (int64_t[]){2, 2, 2}, (float[]){4000, 4001, 4002, 4003, 4008, 4009, 4010, 4011});
+    check(out, "blk.1.ffn_up_exps.weight", 3, (int64_t[]){2, 2, 2}, (float[]){4004, 4005, 4006, 4007, 4012, 4013, 4014, 4015});
+    assert_int_equal(fb_checkpoint_tensor(out, "blk.0.ffn_gate_inp.weight")->constant.dtype, FB_DTYPE_F32);
+    assert_int_equal(number_of(out, "qwen3moe.expert_count"), 2);
+    assert_int_equal(number_of(out, "qwen3moe.expert_used_count"), 1);
+    fb_checkpoint_free(out);
+
+    static const Tensor lacking[] = {{"model.layers.0.mlp.experts.1.gate_proj.weight", 2, {1, 2}}};
+    WRITE(lacking);
+    assert_int_equal(convert("f16", NULL), FB_ERR_FORMAT);
+    assert_non_null(strstr(err.message, "expert 0"));
+    static const Tensor beyond[] = {{"model.layers.0.mlp.experts.2.gate_proj.weight", 2, {1, 2}}};
+    WRITE(beyond);
+    assert_int_equal(convert("f16", NULL), FB_ERR_FORMAT);
+}
+
+static void test_families(void **state)
+{
+    (void)state;
+    FbCheckpoint *out;
+    static const Tensor gpt2[] = {{"transformer.wte.weight", 2, {3, 2}}, {"h.0.attn.c_attn.weight", 2, {2, 6}}, {"h.0.attn.bias", 2, {2, 2}},
+                                  {"h.0.attn.c_attn.bias", 1, {6}}};
+    WRITE(gpt2);
+    write_text("config.json", "{\"model_type\":\"gpt2\",\"n_embd\":2,\"n_layer\":1,\"n_head\":1,\"n_positions\":8,\"layer_norm_epsilon\":1e-05}");
+    assert_int_equal(convert("f32", &out), FB_OK);
+    check(out, "blk.0.attn_qkv.weight", 2, (int64_t[]){6, 2}, (float[]){1000, 1006, 1001, 1007, 1002, 1008, 1003, 1009, 1004, 1010, 1005, 1011});
+    check(out, "blk.0.attn_qkv.bias", 1, (int64_t[]){6}, (float[]){3000, 3001, 3002, 3003, 3004, 3005});
+    assert_int_equal(out->tensor_count, 3);
+    assert_int_equal(number_of(out, "gpt2.feed_forward_length"), 8);
+    fb_checkpoint_free(out);
+
+    static const Tensor bloom[] = {{"word_embeddings.weight", 2, {3, 2}}, {"h.0.self_attention.query_key_value.weight", 2, {6, 1}},
+                                   {"h.0.self_attention.query_key_value.bias", 1, {6}}};
+    WRITE(bloom);
+    write_text("config.json", "{\"model_type\":\"bloom\",\"hidden_size\":2,\"n_layer\":1,\"n_head\":2,\"layer_norm_epsilon\":1e-05}");
+    assert_int_equal(convert("f32", &out), FB_OK);
+    check(out, "blk.0.attn_qkv.weight", 2, (int64_t[]){6, 1}, (float[]){1000, 1003, 1001, 1004, 1002, 1005});
+    check(out, "blk.0.attn_qkv.bias", 1, (int64_t[]){6}, (float[]){2000, 2003, 2001, 2004, 2002, 2005});
+    fb_checkpoint_free(out);
+
+    static const Tensor gemma[] = {{"model.embed_tokens.weight", 2, {3, 2}}, {"model.layers.0.post_attention_layernorm.weight", 1, {2}},
+                                   {"lm_head.weight", 2, {3, 2}}};
+    WRITE(gemma);
+    write_text("config.json", "{\"model_type\":\"gemma2\",\"hidden_size\":2,\"num_hidden_layers\":1,\"num_attention_heads\":1,\"rms_norm_eps\":1e-06}");
+    assert_int_equal(convert("f32", &out), FB_OK);
+    check(out, "blk.0.post_attention_norm.weight", 1, (int64_t[]){2}, (float[]){1001, 1002});
+    assert_int_equal(out->tensor_count, 2);
+    assert_int_equal(number_of(out, "gemma2.attn_logit_softcapping"), 50);
+    fb_checkpoint_free(out);
+}
+
+static void test_unknown(void **state)
+{
+    (void)state;
+    FbCheckpoint *out;
+    static const Tensor tensors[] = {{"model.embed_tokens.weight", 2, {3, 32}}, {"model.layers.0.mixer.weight", 2, {2, 32}},
+                                     {"vision_tower.x.weight", 2, {2, 32}}};
+    WRITE(tensors);
+    write_text("config.json", "{\"model_type\":\"My_New\",\"hidden_size\":32,\"num_hidden_layers\":1}");
+    assert_int_equal(convert("q8_0", &out), FB_OK);
+    assert_int_equal(out->tensor_count, 2);
+    assert_string_equal(fb_meta_text(fb_checkpoint_meta(out, "general.architecture")), "-y--ew");
+    assert_non_null(fb_checkpoint_tensor(out, "model.layers.0.mixer.weight")->constant.encoding);
+    fb_checkpoint_free(out);
+}
+
+static const char tokens_json[] =
+    "{\"added_tokens\":[{\"id\":0,\"content\":\"<s>\",\"special\":true},{\"id\":4,\"content\":\"\xe2\x96\x81tool\",\"special\":false}],"
+    "\"pre_tokenizer\":%s,\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"<s>\"}},{\"Sequence\":{\"id\":\"A\"}}]},"
+    "\"model\":{\"type\":\"BPE\",\"byte_fallback\":%s,\"vocab\":{\"a\":1,\"b\":2,\"ab\":3},\"merges\":%s}}";
+
+static void write_tokenizer(const char *pre, const char *fallback, const char *merges)
+{
+    char text[2048];
+    static const Tensor tensors[] = {{"model.embed_tokens.weight", 2, {6, 4}}};
+    snprintf(text, sizeof text, tokens_json, pre, fallback, merges);
+    WRITE(tensors);
+    write_text("config.json", llama_config);
+    write_text("tokenizer.json", text);
+    write_text("tokenizer_config.json", "{\"bos_token\":\"<s>\",\"eos_token\":{\"content\":\"<s>\"},\"model_max_length\":1000000000000000019884624838656,"
+                                        "\"chat_template\":[{\"name\":\"default\",\"template\":\"D\"},{\"name\":\"tool use\",\"template\":\"T\"}]}");
+}
+
+static void check_strings(const FbCheckpoint *out, const char *key, const char *const *expected, size_t count)
+{
+    FbArena *arena = fb_arena_create(context);
+    FbBytes *strings;
+    const FbMeta *meta = fb_checkpoint_meta(out, key);
+    assert_non_null(meta);
+    assert_int_equal(meta->count, count);
+    assert_int_equal(fb_meta_read_strings(arena, meta, &strings, &err), FB_OK);
+    for (size_t i = 0; i < count; i++) {
+        assert_string_equal((const char *)strings[i].data, expected[i]);
+    }
+    fb_arena_free(arena);
+}
+
+static void test_byte_level(void **state)
+{
+    (void)state;
+    FbCheckpoint *out;
+    static const double expected[] = {3, 1, 1, 1, 4, 5};
+    double types[6];
+    write_tokenizer("{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Digits\",\"individual_digits\":true},{\"type\":\"ByteLevel\"}]}", "false",
+                    "[\"a b\",[\"a \",\"b\"]]");
+    assert_int_equal(convert("f32", &out), FB_OK);
+    assert_string_equal(fb_meta_text(fb_checkpoint_meta(out, "tokenizer.ggml.model")), "gpt2");
+    assert_string_equal(fb_meta_text(fb_checkpoint_meta(out, "tokenizer.ggml.pre")), "smollm");
+    check_strings(out, "tokenizer.ggml.tokens", (const char *const[]){"<s>", "a", "b", "ab", " tool", "[PAD5]"}, 6);
+    check_strings(out, "tokenizer.ggml.merges", (const char *const[]){"a b", "a\xc4\xa0 b"}, 2);
+    assert_int_equal(fb_meta_read_numbers(fb_checkpoint_meta(out, "tokenizer.ggml.token_type"), 0, 6, types, &err), FB_OK);
+    for (int i = 0; i < 6; i++) {
+        assert_true(types[i] == expected[i]);
+    }
+    assert_int_equal(number_of(out, "tokenizer.ggml.bos_token_id"), 0);
+    assert_int_equal(number_of(out, "tokenizer.ggml.eos_token_id"), 0);
+    assert_int_equal(number_of(out, "tokenizer.ggml.add_bos_token"), 1);
+    assert_int_equal(number_of(out, "tokenizer.ggml.add_eos_token"), 0);
+    assert_string_equal(fb_meta_text(fb_checkpoint_meta(out, "tokenizer.chat_template")), "D");
+    assert_string_equal(fb_meta_text(fb_checkpoint_meta(out, "tokenizer.chat_template.tool_use")), "T");
+    assert_string_equal(last_warning, "");
+    fb_checkpoint_free(out);
+    write_tokenizer("{\"type\":\"Whitespace\"}", "false", "[\"a b\"]");
+    assert_int_equal(convert("f32", NULL), FB_OK);
+    assert_non_null(strstr(last_warning, "pre-tokenizer"));
+}
+
+static void test_sentence_piece(void **state)
+{
+    (void)state;
+    FbCheckpoint *out;
+    static const double expected[] = {-1000, -2, -3, -1, -1000, -10000};
+    double scores[6];
+    write_tokenizer("null", "true", "[\"a b\"]");
+    assert_int_equal(convert("f32", &out), FB_OK);
+    assert_string_equal(fb_meta_text(fb_checkpoint_meta(out, "tokenizer.ggml.model")), "llama");
+    assert_int_equal(fb_meta_read_numbers(fb_checkpoint_meta(out, "tokenizer.ggml.scores"), 0, 6, scores, &err), FB_OK);
+    for (int i = 0; i < 6; i++) {
+        assert_true(scores[i] == expected[i]);
+    }
+    assert_int_equal(number_of(out, "tokenizer.ggml.add_space_prefix"), 0);
+    fb_checkpoint_free(out);
+}
+
+static void test_refusals(void **state)
+{
+    (void)state;
+    static const char *const merges[] = {"[\"ab\"]", "[[\"a\"]]", "[1]", "[\" b\"]", "[\"a \"]"};
+    for (size_t i = 0; i < sizeof merges / sizeof merges[0]; i++) {
+        write_tokenizer("null", "true", merges[i]);
+        assert_int_equal(convert("f32", NULL), FB_ERR_FORMAT);
+        assert_non_null(strstr(err.message, "merge 0"));
+    }
+    static const Tensor small[] = {{"model.embed_tokens.weight", 2, {3, 4}}};
+    WRITE(small);
+    assert_int_equal(convert("f32", NULL), FB_ERR_FORMAT);
+    assert_non_null(strstr(err.message, "3 rows"));
+    static const Tensor uneven[] = {{"model.layers.0.self_attn.q_proj.weight", 2, {3, 4}}};
+    WRITE(uneven);
+    assert_int_equal(convert("f32", NULL), FB_ERR_FORMAT);
+    assert_non_null(strstr(err.message, "q_proj"));
+    write_text("config.json", "{\"model_type\":\"llama\"");
+    FbCheckpoint *in;
+    assert_int_not_equal(fb_checkpoint_open(context, model, &in, &err), FB_OK);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {TEST(test_llama), TEST(test_experts), TEST(test_families), TEST(test_unknown), TEST(test_byte_level),
+                                       TEST(test_sentence_piece), TEST(test_refusals)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
