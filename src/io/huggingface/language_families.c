@@ -92,17 +92,12 @@ static bool is_of(const FbLanguageFamily *family, const char *architecture)
     return false;
 }
 
-static FbStatus find_family(FbContext *context, const char *architecture, const FbLanguageFamily **family, FbError *err)
+static FbStatus unknown(FbContext *context, const char *architecture, FbError *err)
 {
     FbText known;
     char shown[64];
     fb_text_init(&known, context);
     for (size_t i = 0; fb_language_families[i] != NULL; i++) {
-        if (is_of(fb_language_families[i], architecture)) {
-            *family = fb_language_families[i];
-            fb_text_reset(&known);
-            return FB_OK;
-        }
         for (size_t j = 0; fb_language_families[i]->architectures[j] != NULL; j++) {
             fb_text_add(&known, known.length > 0 ? ", " : "");
             fb_text_add(&known, fb_language_families[i]->architectures[j]);
@@ -113,6 +108,17 @@ static FbStatus find_family(FbContext *context, const char *architecture, const 
                                                   fb_escape(architecture, shown, sizeof shown), known.data);
     fb_text_reset(&known);
     return status;
+}
+
+static FbStatus find_family(FbContext *context, const char *architecture, const FbLanguageFamily **family, FbError *err)
+{
+    for (size_t i = 0; fb_language_families[i] != NULL; i++) {
+        if (is_of(fb_language_families[i], architecture)) {
+            *family = fb_language_families[i];
+            return FB_OK;
+        }
+    }
+    return unknown(context, architecture, err);
 }
 
 static FbStatus find_prefix(const FbLanguageConfig *config, FbLanguageSpec *spec, FbError *err)
