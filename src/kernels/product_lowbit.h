@@ -18,7 +18,7 @@
 #include "base/context.h"
 #include "kernels/epilogue.h"
 
-enum { FB_LOWBIT_COLS = 8, FB_LOWBIT_ROWS = 4 }; /* of C in a panel; in one call of a kernel, at most */
+enum { FB_LOWBIT_COLS = 8 }; /* of C in a panel */
 
 typedef enum FbLowbitForm {
     FB_LOWBIT_F16 = 0, FB_LOWBIT_BF16, FB_LOWBIT_Q4_0, FB_LOWBIT_Q4_1, FB_LOWBIT_Q5_0, FB_LOWBIT_Q5_1, FB_LOWBIT_Q8_0, FB_LOWBIT_IQ4_NL,
@@ -47,7 +47,7 @@ typedef struct FbCodes256 {
 } FbCodes256;
 
 typedef struct FbProductLowbit {
-    size_t rows;             /* 1 .. FB_LOWBIT_ROWS */
+    size_t rows;             /* any number > 0 */
     size_t blocks;           /* in a row */
     size_t panels;           /* one after the other */
     const uint8_t *w;        /* [panels][blocks][8 * bytes] */

@@ -152,28 +152,72 @@ FB_INLINE __m256 mxfp4_row(const LowbitWeights *x, const FbCodes32 *a, __m256 c)
     return add_sum(x, a, _mm256_sub_epi32(sum_u5(x, a), _mm256_add_epi32(sum8, _mm256_srai_epi32(sum8, 1))), c);
 }
 
-#define LOWBIT_32(name, bytes)                                                                                                     \
-    FB_INLINE void name##_rows(const uint8_t *w, const FbCodes32 *a0, const FbCodes32 *a1, const FbCodes32 *a2, const FbCodes32 *a3, \
-                               size_t blocks, float *c, size_t c_stride, const size_t rows)                                         \
-    {                                                                                                                               \
-        __m256 s0 = _mm256_setzero_ps(), s1 = s0, s2 = s0, s3 = s0;                                                                 \
-        for (size_t b = 0; b < blocks; b++, w += (bytes) * FB_LOWBIT_COLS) {                                                        \
-            LowbitWeights x;                                                                                                        \
-            name##_unpack(w, &x);                                                                                                   \
-            s0 = name##_row(&x, a0 + b, s0);                                                                                        \
-            if (rows > 1) {                                                                                                         \
-                s1 = name##_row(&x, a1 + b, s1);                                                                                    \
-            }                                                                                                                       \
-            if (rows > 2) {                                                                                                         \
-                s2 = name##_row(&x, a2 + b, s2);                                                                                    \
-            }                                                                                                                       \
-            if (rows > 3) {                                                                                                         \
-                s3 = name##_row(&x, a3 + b, s3);                                                                                    \
-            }                                                                                                                       \
-        }                                                                                                                           \
-        LOWBIT_STORE                                                                                                                \
-    }                                                                                                                               \
-    LOWBIT_KERNEL(name, FbCodes32, bytes)
+enum { UNPACKED_BLOCKS = 8 };
+
+/* name_few: a panel as it is; name_some: blocks [block, block + count) of a panel, unpacked; rows from `first` on. */
+#define LOWBIT_EACH_ROW_CALL(row, x, at, rows) \
+    s0 = row(x, a0 + (at), s0);                \
+    if ((rows) > 1) {                          \
+        s1 = row(x, a1 + (at), s1);            \
+    }                                          \
+    if ((rows) > 2) {                          \
+        s2 = row(x, a2 + (at), s2);            \
+    }                                          \
+    if ((rows) > 3) {                          \
+        s3 = row(x, a3 + (at), s3);            \
+    }
+#define LOWBIT_32(name, bytes)                                                                                                 \
+    FB_INLINE void name##_few(const FbProductLowbit *p, const uint8_t *w, float *c, const size_t rows)                         \
+    {                                                                                                                          \
+        __m256 s0 = _mm256_setzero_ps(), s1 = s0, s2 = s0, s3 = s0;                                                            \
+        LOWBIT_ROWS_OF(FbCodes32, p, 0, rows);                                                                                 \
+        for (size_t b = 0; b < p->blocks; b++, w += (bytes) * FB_LOWBIT_COLS) {                                                \
+            LowbitWeights x;                                                                                                   \
+            name##_unpack(w, &x);                                                                                              \
+            LOWBIT_EACH_ROW_CALL(name##_row, &x, b, rows)                                                                      \
+        }                                                                                                                      \
+        LOWBIT_EACH_ROW(LOWBIT_STORE, rows)                                                                                    \
+    }                                                                                                                          \
+    FB_INLINE void name##_some(const FbProductLowbit *p, const LowbitWeights *x, size_t block, size_t count, size_t first,     \
+                               float *c, const size_t rows)                                                                    \
+    {                                                                                                                          \
+        __m256 s0 = _mm256_setzero_ps(), s1 = s0, s2 = s0, s3 = s0;                                                            \
+        LOWBIT_ROWS_OF(FbCodes32, p, first, rows);                                                                             \
+        if (block > 0) {                                                                                                       \
+            LOWBIT_EACH_ROW(LOWBIT_LOAD, rows)                                                                                 \
+        }                                                                                                                      \
+        for (size_t b = 0; b < count; b++) {                                                                                   \
+            LOWBIT_EACH_ROW_CALL(name##_row, &x[b], block + b, rows)                                                           \
+        }                                                                                                                      \
+        LOWBIT_EACH_ROW(LOWBIT_STORE, rows)                                                                                    \
+    }                                                                                                                          \
+    static void name##_many(const FbProductLowbit *p)                                                                          \
+    {                                                                                                                          \
+        LowbitWeights x[UNPACKED_BLOCKS];                                                                                      \
+        const size_t panel_bytes = p->blocks * (bytes) * FB_LOWBIT_COLS;                                                       \
+        for (size_t block = 0; block < p->blocks; block += UNPACKED_BLOCKS) {                                                  \
+            const size_t count = p->blocks - block < UNPACKED_BLOCKS ? p->blocks - block : UNPACKED_BLOCKS;                    \
+            for (size_t i = 0; i < p->panels; i++) {                                                                           \
+                const uint8_t *w = p->w + i * panel_bytes + block * (bytes) * FB_LOWBIT_COLS;                                  \
+                for (size_t b = 0; b < count; b++) {                                                                           \
+                    name##_unpack(w + b * (bytes) * FB_LOWBIT_COLS, &x[b]);                                                    \
+                }                                                                                                              \
+                if (i + 1 < p->panels) {                                                                                       \
+                    lowbit_fetch(w + panel_bytes, count * (bytes) * FB_LOWBIT_COLS);                                           \
+                }                                                                                                              \
+                for (size_t first = 0; first < p->rows; first += LOWBIT_FEW) {                                                 \
+                    float *c = p->c + i * FB_LOWBIT_COLS + first * p->c_stride;                                                \
+                    switch (p->rows - first) {                                                                                 \
+                    case 1: name##_some(p, x, block, count, first, c, 1); break;                                               \
+                    case 2: name##_some(p, x, block, count, first, c, 2); break;                                               \
+                    case 3: name##_some(p, x, block, count, first, c, 3); break;                                               \
+                    default: name##_some(p, x, block, count, first, c, 4); break;                                              \
+                    }                                                                                                          \
+                }                                                                                                              \
+            }                                                                                                                  \
+        }                                                                                                                      \
+    }                                                                                                                          \
+    LOWBIT_ENTRY(name, bytes)
 LOWBIT_32(q4_0, 18)
 LOWBIT_32(q4_1, 20)
 LOWBIT_32(q5_0, 22)

@@ -56,40 +56,56 @@ FB_INLINE __m256i lowbit_pairs_u6(const __m256i *w, const int8_t *a)
     return _mm256_add_epi16(lowbit_pairs(w[0], a), lowbit_pairs(w[1], a + 4));
 }
 
-/* Kernels: all rows of a call against one panel, the number of rows known to the compiler. `A` is the type of a group of A.
- * name_rows(w, a0, a1, a2, a3, blocks, sums, rows) is defined by the file. */
-#define LOWBIT_KERNEL(name, A, bytes)                                                                                       \
-    FB_INLINE void name##_panels(const FbProductLowbit *p, const size_t rows)                                               \
-    {                                                                                                                       \
-        const A *a[FB_LOWBIT_ROWS];                                                                                         \
-        for (size_t r = 0; r < FB_LOWBIT_ROWS; r++) {                                                                       \
-            a[r] = (const A *)(const void *)((const char *)p->a + (r < rows ? r : 0) * p->a_stride);                        \
-        }                                                                                                                   \
-        for (size_t panel = 0; panel < p->panels; panel++) {                                                                \
-            name##_rows(p->w + panel * p->blocks * (bytes) * FB_LOWBIT_COLS, a[0], a[1], a[2], a[3], p->blocks,             \
-                        p->c + panel * FB_LOWBIT_COLS, p->c_stride, rows);                                                  \
-        }                                                                                                                   \
-    }                                                                                                                       \
-    void fb_lowbit_##name##_avx2(const FbProductLowbit *p)                                                                  \
-    {                                                                                                                       \
-        switch (p->rows) {                                                                                                  \
-        case 1: name##_panels(p, 1); break;                                                                                 \
-        case 2: name##_panels(p, 2); break;                                                                                 \
-        case 3: name##_panels(p, 3); break;                                                                                 \
-        default: name##_panels(p, 4); break;                                                                                \
-        }                                                                                                                   \
+/* A kernel takes up to four rows at a time, their number known to the compiler. Few rows pass by a panel as it is; for more, some blocks of
+ * all panels and rows are done before the next, so that these parts of A stay in the first cache; each is unpacked once, and C holds the
+ * chains in between. */
+enum { LOWBIT_FEW = 4 };
+#define LOWBIT_ENTRY(name, bytes)                                                                            \
+    void fb_lowbit_##name##_avx2(const FbProductLowbit *p)                                                   \
+    {                                                                                                        \
+        for (size_t i = 0; p->rows <= LOWBIT_FEW && i < p->panels; i++) {                                    \
+            const uint8_t *w = p->w + i * p->blocks * (bytes) * FB_LOWBIT_COLS;                              \
+            float *c = p->c + i * FB_LOWBIT_COLS;                                                            \
+            switch (p->rows) {                                                                               \
+            case 1: name##_few(p, w, c, 1); break;                                                           \
+            case 2: name##_few(p, w, c, 2); break;                                                           \
+            case 3: name##_few(p, w, c, 3); break;                                                           \
+            default: name##_few(p, w, c, 4); break;                                                          \
+            }                                                                                                \
+        }                                                                                                    \
+        if (p->rows > LOWBIT_FEW) {                                                                          \
+            name##_many(p);                                                                                  \
+        }                                                                                                    \
     }
 
-#define LOWBIT_STORE                                    \
-    _mm256_storeu_ps(c, s0);                            \
-    if (rows > 1) {                                     \
-        _mm256_storeu_ps(c + c_stride, s1);             \
-    }                                                   \
-    if (rows > 2) {                                     \
-        _mm256_storeu_ps(c + 2 * c_stride, s2);         \
-    }                                                   \
-    if (rows > 3) {                                     \
-        _mm256_storeu_ps(c + 3 * c_stride, s3);         \
+/* The part of the next panel that follows: it comes while rows pass by this one. */
+FB_INLINE void lowbit_fetch(const uint8_t *w, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i += 64) {
+        _mm_prefetch((const char *)w + i, _MM_HINT_T0);
     }
+}
+
+/* Rows first .. first + 3, as far as there are; beyond that the first again, which nobody looks at. */
+#define LOWBIT_ROWS_OF(A, p, first, rows)                                                                       \
+    const A *const a0 = (const A *)(const void *)((const char *)(p)->a + (first) * (p)->a_stride);              \
+    const A *const a1 = (const A *)(const void *)((const char *)a0 + ((rows) > 1 ? (p)->a_stride : 0));         \
+    const A *const a2 = (const A *)(const void *)((const char *)a0 + ((rows) > 2 ? 2 * (p)->a_stride : 0));     \
+    const A *const a3 = (const A *)(const void *)((const char *)a0 + ((rows) > 3 ? 3 * (p)->a_stride : 0))
+
+/* s1, s2, s3 too when there are so many rows. */
+#define LOWBIT_EACH_ROW(X, rows) \
+    X(0);                        \
+    if ((rows) > 1) {            \
+        X(1);                    \
+    }                            \
+    if ((rows) > 2) {            \
+        X(2);                    \
+    }                            \
+    if ((rows) > 3) {            \
+        X(3);                    \
+    }
+#define LOWBIT_LOAD(r) s##r = _mm256_loadu_ps(c + (r) * p->c_stride)
+#define LOWBIT_STORE(r) _mm256_storeu_ps(c + (r) * p->c_stride, s##r)
 
 #endif

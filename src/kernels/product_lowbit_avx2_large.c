@@ -222,52 +222,111 @@ FB_INLINE __m256i q3_k_row(const LowbitPart *x, const FbCodes256 *a, size_t chun
 
 /* ---- all rows against a panel ---- */
 
-#define LARGE_PART(name, part)                                  \
-    do {                                                        \
-        LowbitPart x;                                           \
-        name##_part(w, &h, chunk, part, &x);                    \
-        i0 = name##_row(&x, a0 + b, chunk, part, i0);           \
-        if (rows > 1) {                                         \
-            i1 = name##_row(&x, a1 + b, chunk, part, i1);       \
-        }                                                       \
-        if (rows > 2) {                                         \
-            i2 = name##_row(&x, a2 + b, chunk, part, i2);       \
-        }                                                       \
-        if (rows > 3) {                                         \
-            i3 = name##_row(&x, a3 + b, chunk, part, i3);       \
-        }                                                       \
+#define LARGE_ADD(name, x, part)                                        \
+    i0 = name##_row(x, a0 + b, chunk, part, i0);                        \
+    if (rows > 1) {                                                     \
+        i1 = name##_row(x, a1 + b, chunk, part, i1);                    \
+    }                                                                   \
+    if (rows > 2) {                                                     \
+        i2 = name##_row(x, a2 + b, chunk, part, i2);                    \
+    }                                                                   \
+    if (rows > 3) {                                                     \
+        i3 = name##_row(x, a3 + b, chunk, part, i3);                    \
+    }
+#define LARGE_PART(name, part)                  \
+    do {                                        \
+        LowbitPart x;                           \
+        name##_part(w, &h, chunk, part, &x);    \
+        LARGE_ADD(name, &x, part)               \
     } while (0)
 #define LARGE_PARTS_2(name) LARGE_PART(name, 0); LARGE_PART(name, 1)
 #define LARGE_PARTS_4(name) LARGE_PARTS_2(name); LARGE_PART(name, 2); LARGE_PART(name, 3)
+#define LARGE_FINISH(name, h)                           \
+    s0 = name##_finish(h, a0 + b, i0, s0);              \
+    if (rows > 1) {                                     \
+        s1 = name##_finish(h, a1 + b, i1, s1);          \
+    }                                                   \
+    if (rows > 2) {                                     \
+        s2 = name##_finish(h, a2 + b, i2, s2);          \
+    }                                                   \
+    if (rows > 3) {                                     \
+        s3 = name##_finish(h, a3 + b, i3, s3);          \
+    }
+#define UNPACK_2(name) name##_part(w, h, chunk, 0, &x[chunk * 2]); name##_part(w, h, chunk, 1, &x[chunk * 2 + 1])
+#define UNPACK_4(name)                                                                                        \
+    name##_part(w, h, chunk, 0, &x[chunk * 4]); name##_part(w, h, chunk, 1, &x[chunk * 4 + 1]);               \
+    name##_part(w, h, chunk, 2, &x[chunk * 4 + 2]); name##_part(w, h, chunk, 3, &x[chunk * 4 + 3])
+#define ADD_2(name) LARGE_ADD(name, &x[chunk * 2], 0) LARGE_ADD(name, &x[chunk * 2 + 1], 1)
+#define ADD_4(name)                                                               \
+    LARGE_ADD(name, &x[chunk * 4], 0) LARGE_ADD(name, &x[chunk * 4 + 1], 1)       \
+    LARGE_ADD(name, &x[chunk * 4 + 2], 2) LARGE_ADD(name, &x[chunk * 4 + 3], 3)
 
-#define LOWBIT_256(name, bytes, chunks, parts)                                                                                        \
-    FB_INLINE void name##_rows(const uint8_t *w, const FbCodes256 *a0, const FbCodes256 *a1, const FbCodes256 *a2, const FbCodes256 *a3, \
-                               size_t blocks, float *c, size_t c_stride, const size_t rows)                                            \
-    {                                                                                                                                  \
-        __m256 s0 = _mm256_setzero_ps(), s1 = s0, s2 = s0, s3 = s0;                                                                    \
-        for (size_t b = 0; b < blocks; b++, w += (bytes) * FB_LOWBIT_COLS) {                                                           \
-            LowbitLarge h;                                                                                                             \
-            __m256i i0 = _mm256_setzero_si256(), i1 = i0, i2 = i0, i3 = i0;                                                            \
-            name##_head(w, &h);                                                                                                        \
-            for (size_t chunk = 0; chunk < (chunks); chunk++) {                                                                        \
-                parts(name);                                                                                                           \
-            }                                                                                                                          \
-            s0 = name##_finish(&h, a0 + b, i0, s0);                                                                                    \
-            if (rows > 1) {                                                                                                            \
-                s1 = name##_finish(&h, a1 + b, i1, s1);                                                                                \
-            }                                                                                                                          \
-            if (rows > 2) {                                                                                                            \
-                s2 = name##_finish(&h, a2 + b, i2, s2);                                                                                \
-            }                                                                                                                          \
-            if (rows > 3) {                                                                                                            \
-                s3 = name##_finish(&h, a3 + b, i3, s3);                                                                                \
-            }                                                                                                                          \
-        }                                                                                                                              \
-        LOWBIT_STORE                                                                                                                   \
-    }                                                                                                                                  \
-    LOWBIT_KERNEL(name, FbCodes256, bytes)
-LOWBIT_256(q2_k, 84, 2, LARGE_PARTS_4)
-LOWBIT_256(q3_k, 110, 2, LARGE_PARTS_4)
-LOWBIT_256(q4_k, 144, 4, LARGE_PARTS_2)
-LOWBIT_256(q5_k, 176, 4, LARGE_PARTS_2)
-LOWBIT_256(q6_k, 210, 2, LARGE_PARTS_4)
+/* name_few: a panel as it is; name_some: block b of a panel, unpacked; rows from `first` on. n: parts of a chunk. */
+#define LOWBIT_256(name, bytes, chunks, n)                                                                                        \
+    FB_INLINE void name##_few(const FbProductLowbit *p, const uint8_t *w, float *c, const size_t rows)                            \
+    {                                                                                                                             \
+        __m256 s0 = _mm256_setzero_ps(), s1 = s0, s2 = s0, s3 = s0;                                                               \
+        LOWBIT_ROWS_OF(FbCodes256, p, 0, rows);                                                                                   \
+        for (size_t b = 0; b < p->blocks; b++, w += (bytes) * FB_LOWBIT_COLS) {                                                   \
+            LowbitLarge h;                                                                                                        \
+            __m256i i0 = _mm256_setzero_si256(), i1 = i0, i2 = i0, i3 = i0;                                                       \
+            name##_head(w, &h);                                                                                                   \
+            for (size_t chunk = 0; chunk < (chunks); chunk++) {                                                                   \
+                LARGE_PARTS_##n(name);                                                                                            \
+            }                                                                                                                     \
+            LARGE_FINISH(name, &h)                                                                                                \
+        }                                                                                                                         \
+        LOWBIT_EACH_ROW(LOWBIT_STORE, rows)                                                                                       \
+    }                                                                                                                             \
+    FB_INLINE void name##_some(const FbProductLowbit *p, const LowbitLarge *h, const LowbitPart *x, size_t b, size_t first,       \
+                               float *c, const size_t rows)                                                                       \
+    {                                                                                                                             \
+        __m256 s0 = _mm256_setzero_ps(), s1 = s0, s2 = s0, s3 = s0;                                                               \
+        __m256i i0 = _mm256_setzero_si256(), i1 = i0, i2 = i0, i3 = i0;                                                           \
+        LOWBIT_ROWS_OF(FbCodes256, p, first, rows);                                                                               \
+        for (size_t chunk = 0; chunk < (chunks); chunk++) {                                                                       \
+            ADD_##n(name)                                                                                                         \
+        }                                                                                                                         \
+        if (b > 0) {                                                                                                              \
+            LOWBIT_EACH_ROW(LOWBIT_LOAD, rows)                                                                                    \
+        }                                                                                                                         \
+        LARGE_FINISH(name, h)                                                                                                     \
+        LOWBIT_EACH_ROW(LOWBIT_STORE, rows)                                                                                       \
+    }                                                                                                                             \
+    static void name##_unpack(const uint8_t *w, LowbitLarge *h, LowbitPart *x)                                                    \
+    {                                                                                                                             \
+        name##_head(w, h);                                                                                                        \
+        for (size_t chunk = 0; chunk < (chunks); chunk++) {                                                                       \
+            UNPACK_##n(name);                                                                                                     \
+        }                                                                                                                         \
+    }                                                                                                                             \
+    static void name##_many(const FbProductLowbit *p)                                                                             \
+    {                                                                                                                             \
+        LowbitLarge h;                                                                                                            \
+        LowbitPart x[8];                                                                                                          \
+        const size_t panel_bytes = p->blocks * (bytes) * FB_LOWBIT_COLS;                                                          \
+        for (size_t b = 0; b < p->blocks; b++) {                                                                                  \
+            for (size_t i = 0; i < p->panels; i++) {                                                                              \
+                const uint8_t *w = p->w + i * panel_bytes + b * (bytes) * FB_LOWBIT_COLS;                                         \
+                name##_unpack(w, &h, x);                                                                                          \
+                if (i + 1 < p->panels) {                                                                                          \
+                    lowbit_fetch(w + panel_bytes, (bytes) * FB_LOWBIT_COLS);                                                      \
+                }                                                                                                                 \
+                for (size_t first = 0; first < p->rows; first += LOWBIT_FEW) {                                                    \
+                    float *c = p->c + i * FB_LOWBIT_COLS + first * p->c_stride;                                                   \
+                    switch (p->rows - first) {                                                                                    \
+                    case 1: name##_some(p, &h, x, b, first, c, 1); break;                                                         \
+                    case 2: name##_some(p, &h, x, b, first, c, 2); break;                                                         \
+                    case 3: name##_some(p, &h, x, b, first, c, 3); break;                                                         \
+                    default: name##_some(p, &h, x, b, first, c, 4); break;                                                        \
+                    }                                                                                                             \
+                }                                                                                                                 \
+            }                                                                                                                     \
+        }                                                                                                                         \
+    }                                                                                                                             \
+    LOWBIT_ENTRY(name, bytes)
+LOWBIT_256(q2_k, 84, 2, 4)
+LOWBIT_256(q3_k, 110, 2, 4)
+LOWBIT_256(q4_k, 144, 4, 2)
+LOWBIT_256(q5_k, 176, 4, 2)
+LOWBIT_256(q6_k, 210, 2, 4)

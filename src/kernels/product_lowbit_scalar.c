@@ -226,17 +226,15 @@ static void run_blocks(const FbProductLowbit *p, size_t elements, const LowbitFo
     LowbitBlock block = {0};
     for (size_t panel = 0; panel < p->panels; panel++) {
         for (size_t lane = 0; lane < FB_LOWBIT_COLS; lane++) {
-            float sums[FB_LOWBIT_ROWS] = {0};
+            float *c = p->c + panel * FB_LOWBIT_COLS + lane;
             for (size_t b = 0; b < p->blocks; b++) {
                 form->unpack(p->w + (panel * p->blocks + b) * form->bytes * FB_LOWBIT_COLS, lane, &block);
                 for (size_t r = 0; r < p->rows; r++) {
                     const char *row = (const char *)p->a + r * p->a_stride;
-                    sums[r] = elements == 32 ? add_32(&block, form->has_minimum, (const FbCodes32 *)(const void *)row + b, sums[r])
-                                             : add_256(&block, form->has_minimum, (const FbCodes256 *)(const void *)row + b, sums[r]);
+                    const float sum = b > 0 ? c[r * p->c_stride] : 0.0f;
+                    c[r * p->c_stride] = elements == 32 ? add_32(&block, form->has_minimum, (const FbCodes32 *)(const void *)row + b, sum)
+                                                        : add_256(&block, form->has_minimum, (const FbCodes256 *)(const void *)row + b, sum);
                 }
-            }
-            for (size_t r = 0; r < p->rows; r++) {
-                p->c[r * p->c_stride + panel * FB_LOWBIT_COLS + lane] = sums[r];
             }
         }
     }

@@ -9,9 +9,12 @@ enum {
     SLAB_DEPTH = 512,  /* elements of a panel that are decoded at a time; a multiple of every block */
     ROW_BLOCK = 192,   /* rows that share a decoded panel: a slab of them stays in the second cache */
     ROW_TILE_MAX = 16,
-    CODES_BYTES = 192 << 10, /* rounded rows that panels pass by: they stay in the second cache */
+    CODES_ROWS = 64,   /* that panels pass by: their parts of 256 elements stay in the first cache */
     UNIT_BYTES = 128 << 10,  /* of weights in a unit of work at least, as long as there are UNITS_WANTED units */
-    UNITS_WANTED = 16
+    UNITS_WANTED = 16,
+    ROW_STEP = 4,      /* rows that kernels take together */
+    ASIDE_ROWS = 16,
+    HALVES_ROWS = 4
 };
 
 typedef struct BlocksFloat {
@@ -127,7 +130,7 @@ bool fb_blocks_product_is_exact(const FbPackedBlocks *w) { return w->type->eleme
 /* Halves of many rows are better decoded once for all of them. */
 static bool on_codes(const FbPackedBlocks *w, size_t rows, bool codes)
 {
-    return codes && (w->type->elements > 1 || rows <= FB_LOWBIT_ROWS);
+    return codes && (w->type->elements > 1 || rows <= HALVES_ROWS);
 }
 
 size_t fb_blocks_product_scratch(FbContext *context, const FbPackedBlocks *w, size_t rows, bool codes)
@@ -153,32 +156,35 @@ static void round_rows(void *arg, size_t slot, size_t begin, size_t end)
     }
 }
 
-/* Some panels against up to FB_LOWBIT_ROWS rows; the last panel's columns may be too many for C. */
+/* Some panels against some rows; the last panel's columns may be too many for C. */
 static void panels_by_rows(const BlocksCodes *c, size_t row, size_t rows, size_t panel, size_t panels)
 {
     const FbBlocksProduct *b = c->product;
     const FbPackedBlocks *w = b->w;
     const size_t col = panel * FB_PANEL_ROWS, cols = at_most(panels * FB_PANEL_ROWS, w->rows - col), whole = cols / FB_PANEL_ROWS;
-    float aside[FB_LOWBIT_ROWS * FB_LOWBIT_COLS];
+    float aside[ASIDE_ROWS * FB_LOWBIT_COLS];
     FbProductLowbit p = {.rows = rows, .blocks = w->row_blocks, .panels = whole, .w = fb_packed_panel(w, b->matrix, panel),
                          .a = (const char *)c->a + row * c->a_stride, .a_stride = c->a_stride, .c = b->c + row * b->c_stride + col,
                          .c_stride = b->c_stride};
     if (whole > 0) {
         c->run(&p);
     }
-    if (whole < panels) {
-        p.w = fb_packed_panel(w, b->matrix, panel + whole);
-        p.panels = 1;
-        p.c = aside;
-        p.c_stride = FB_LOWBIT_COLS;
+    p.w = fb_packed_panel(w, b->matrix, panel + whole);
+    p.panels = 1;
+    p.c = aside;
+    p.c_stride = FB_LOWBIT_COLS;
+    for (size_t first = 0; whole < panels && first < rows; first += p.rows) {
+        p.rows = at_most(ASIDE_ROWS, rows - first);
+        p.a = (const char *)c->a + (row + first) * c->a_stride;
         c->run(&p);
-        for (size_t r = 0; r < rows; r++) {
-            memcpy(b->c + (row + r) * b->c_stride + col + whole * FB_PANEL_ROWS, aside + r * FB_LOWBIT_COLS, (cols - whole * FB_PANEL_ROWS) * sizeof *aside);
+        for (size_t r = 0; r < p.rows; r++) {
+            memcpy(b->c + (row + first + r) * b->c_stride + col + whole * FB_PANEL_ROWS, aside + r * FB_LOWBIT_COLS,
+                   (cols - whole * FB_PANEL_ROWS) * sizeof *aside);
         }
     }
 }
 
-/* Unit: some panels against a block of rows. With many rows one panel at a time passes by all of them. */
+/* Unit: some panels against a block of rows. */
 static void code_units(void *arg, size_t slot, size_t begin, size_t end)
 {
     const BlocksCodes *c = arg;
@@ -187,12 +193,7 @@ static void code_units(void *arg, size_t slot, size_t begin, size_t end)
     for (size_t unit = begin; unit < end; unit++) {
         const size_t row = unit / c->panel_blocks * c->row_block, rows = at_most(c->row_block, b->rows - row);
         const size_t first = unit % c->panel_blocks * c->panel_block, panels = at_most(c->panel_block, b->w->panels - first);
-        const size_t step = rows <= FB_LOWBIT_ROWS ? panels : 1;
-        for (size_t panel = first; panel < first + panels; panel += step) {
-            for (size_t r = row; r < row + rows; r += FB_LOWBIT_ROWS) {
-                panels_by_rows(c, r, at_most(FB_LOWBIT_ROWS, row + rows - r), panel, step);
-            }
-        }
+        panels_by_rows(c, row, rows, first, panels);
         if (b->epilogue != NULL && (b->epilogue->bias != NULL || b->epilogue->count > 0)) {
             const size_t col = first * FB_PANEL_ROWS, cols = at_most(panels * FB_PANEL_ROWS, b->w->rows - col);
             FbEpilogue epilogue;
@@ -213,10 +214,10 @@ static void product_on_codes(FbContext *context, const FbBlocksProduct *product)
     } else {
         fb_parallel(context, round_rows, &c, product->rows, 16384 / (w->depth + 1) + 1);
     }
-    const size_t most = at_least(CODES_BYTES / c.a_stride / FB_LOWBIT_ROWS * FB_LOWBIT_ROWS, 2 * FB_LOWBIT_ROWS);
-    c.row_block = at_most(most, (product->rows + FB_LOWBIT_ROWS - 1) / FB_LOWBIT_ROWS * FB_LOWBIT_ROWS);
+    c.row_blocks = (product->rows + CODES_ROWS - 1) / CODES_ROWS; /* of about equal height */
+    c.row_block = ((product->rows + c.row_blocks - 1) / c.row_blocks + ROW_STEP - 1) / ROW_STEP * ROW_STEP;
     c.row_blocks = (product->rows + c.row_block - 1) / c.row_block;
-    c.panel_block = at_most(UNIT_BYTES / w->panel_bytes + 1, at_least(w->panels / UNITS_WANTED, 1));
+    c.panel_block = (at_most(UNIT_BYTES / w->panel_bytes + 1, at_least(w->panels / UNITS_WANTED, 1)) + 1) / 2 * 2;
     c.panel_blocks = (w->panels + c.panel_block - 1) / c.panel_block;
     fb_parallel(context, code_units, &c, c.row_blocks * c.panel_blocks, 1);
 }

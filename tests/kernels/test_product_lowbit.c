@@ -112,13 +112,13 @@ static void kernels_equal_scalar(void **state)
 {
     (void)state;
     for (int form = 0; form < FB_LOWBIT_COUNT; form++) {
-        for (size_t rows = 1; rows <= FB_LOWBIT_ROWS; rows++) {
+        for (size_t rows = 1; rows <= 13; rows += rows < 5 ? 1 : 4) {
             for (int fill = 0; fill < FILLS; fill++) {
                 for (int extreme = 0; extreme < 4; extreme++) {
                     check_case((FbLowbitForm)form, rows, 1 + rows, 1 + (size_t)extreme, (Fill)fill, extreme, (uint64_t)(form * 100 + extreme));
                 }
             }
-            check_case((FbLowbitForm)form, rows, 37, 19, FILL_RANDOM, 0, 5);
+            check_case((FbLowbitForm)form, rows, 11, 5, FILL_RANDOM, 0, 5);
         }
     }
 }
