@@ -103,8 +103,12 @@ FbStatus fb_tokenizer_split_pattern(FbTokenizer *tokenizer, const char *pattern,
 FbStatus fb_tokenizer_add_token(FbTokenizer *tokenizer, FbAddedToken token, FbError *err)
 {
     FbPiece *piece = &tokenizer->vocabulary.pieces.items[token.id];
-    if (piece->bytes == 0 || piece->bytes > FB_TOKENIZER_ADDED_MAX) {
-        return fb_error_set(err, FB_ERR_FORMAT, "the added token %u has %u bytes, expected 1 to %d", (unsigned)token.id, (unsigned)piece->bytes,
+    if (token.bytes == 0) {
+        token.at = piece->at;
+        token.bytes = piece->bytes;
+    }
+    if (token.bytes == 0 || token.bytes > FB_TOKENIZER_ADDED_MAX) {
+        return fb_error_set(err, FB_ERR_FORMAT, "the added token %u has %u bytes, expected 1 to %d", (unsigned)token.id, (unsigned)token.bytes,
                             FB_TOKENIZER_ADDED_MAX);
     }
     if (!fb_array_grow(tokenizer->context, &tokenizer->added.items)) {
@@ -167,13 +171,12 @@ static FbStatus normalize_contents(FbTokenizer *tokenizer, FbText *pool, FbTrieE
     FbStatus status = fb_work_start(&work);
     for (size_t i = 0; status == FB_OK && i < tokenizer->added.items.count; i++) {
         const FbAddedToken *token = &tokenizer->added.items.items[i];
-        const FbPiece *piece = &tokenizer->vocabulary.pieces.items[token->id];
-        const char *text;
+        const char *content = tokenizer->vocabulary.pool.data + token->at, *text;
         size_t bytes;
-        if (!token->normalized || fb_utf8_valid(fb_piece_data(&tokenizer->vocabulary, token->id), piece->bytes) != piece->bytes) {
+        if (!token->normalized || fb_utf8_valid(content, token->bytes) != token->bytes) {
             continue;
         }
-        status = fb_normalize(&work, fb_piece_data(&tokenizer->vocabulary, token->id), piece->bytes, &text, &bytes);
+        status = fb_normalize(&work, content, token->bytes, &text, &bytes);
         if (status == FB_OK) {
             entries[(*count)++] = (FbTrieEntry){NULL, (uint32_t)bytes, (int32_t)i};
             fb_text_add_n(pool, text, bytes);
@@ -204,8 +207,7 @@ static FbStatus index_added(FbTokenizer *tokenizer, FbError *err)
     for (size_t i = 0; i < total; i++) {
         const FbAddedToken *token = &tokenizer->added.items.items[i];
         if (!token->normalized) {
-            entries[count++] = (FbTrieEntry){fb_piece_data(&tokenizer->vocabulary, token->id),
-                                             tokenizer->vocabulary.pieces.items[token->id].bytes, (int32_t)i};
+            entries[count++] = (FbTrieEntry){tokenizer->vocabulary.pool.data + token->at, token->bytes, (int32_t)i};
         }
     }
     status = status == FB_OK ? fb_trie_build(tokenizer->context, entries, count, &tokenizer->added.raw, err) : status;

@@ -58,6 +58,9 @@ FbStatus fb_tokenizer_decode(const FbTokenizer *tokenizer, const int32_t *ids, s
             return status;
         }
     }
+    if (tokenizer->decode.suffix.count > 0 && out.length > 0 && out.data[out.length - 1] == ' ') { /* of the last word */
+        out.data[--out.length] = '\0';
+    }
     *bytes = out.length;
     *text = fb_text_take(&out);
     return *text != NULL ? FB_OK : fb_error_memory(tokenizer->context, err, "decoded text", 0);

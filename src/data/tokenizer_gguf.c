@@ -90,7 +90,7 @@ static FbStatus add_token(GgufVocabulary *vocabulary, uint32_t id, FbText *scrat
     const char *data = (const char *)token->data;
     size_t bytes = token->count;
     unsigned flags = flags_of(type);
-    float score = vocabulary->scores != NULL ? (float)vocabulary->scores[id] : 0;
+    double score = vocabulary->scores != NULL ? vocabulary->scores[id] : 0;
     scratch->length = 0;
     if (tokenizer->model.byte_level) {
         bool plain = type == TYPE_NORMAL && fb_byte_level_decode(data, bytes, scratch);
@@ -294,7 +294,7 @@ static FbStatus read_unigram(GgufVocabulary *vocabulary)
     FB_TRY(add_tokens(vocabulary));
     for (uint32_t id = 0; id < vocabulary->count; id++) {
         const FbPiece *piece = &tokenizer->vocabulary.pieces.items[id];
-        least = (piece->flags & FB_PIECE_MODEL) != 0 && (double)piece->score < least ? (double)piece->score : least;
+        least = (piece->flags & FB_PIECE_MODEL) != 0 && piece->score < least ? piece->score : least;
     }
     tokenizer->model.unknown_score = (least < INFINITY ? least : 0) - 10;
     for (int i = 0; i < 256; i++) {

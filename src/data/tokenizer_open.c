@@ -55,10 +55,11 @@ static FbStatus read_source(FbTokenizer *tokenizer, const char *path, TokenizerS
     case SOURCE_LLAMA2C:
         return fb_tokenizer_read_llama2c(tokenizer, path, err);
     case SOURCE_JSON:
+        return fb_tokenizer_read_json(tokenizer, path, err);
     case SOURCE_FOLDER:
-        break;
+        return fb_tokenizer_read_folder(tokenizer, path, err);
     }
-    return fb_error_set(err, FB_ERR_UNSUPPORTED, "tokenizer.json is not read yet");
+    return fb_error_set(err, FB_ERR_INTERNAL, "an unknown source of a tokenizer");
 }
 
 FbStatus fb_tokenizer_open(FbContext *context, const char *path, FbTokenizer **tokenizer, FbError *err)

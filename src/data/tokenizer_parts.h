@@ -39,7 +39,7 @@ enum { /* what a token is */
 typedef struct FbPiece {
     uint32_t at, bytes;           /* in the pool: as the model knows it; with ByteLevel, the bytes it stands for */
     uint32_t text_at, text_bytes; /* decoded */
-    float score;
+    double score;
     uint8_t flags;
 } FbPiece;
 
@@ -49,8 +49,10 @@ typedef struct FbVocabulary {
 } FbVocabulary;
 
 /* A token at `id`, which must be free; `what` names it in messages. Holes below it are filled with absent ones. */
-FbStatus fb_vocabulary_add(FbVocabulary *vocabulary, uint32_t id, const char *piece, size_t bytes, float score, unsigned flags, FbError *err);
+FbStatus fb_vocabulary_add(FbVocabulary *vocabulary, uint32_t id, const char *piece, size_t bytes, double score, unsigned flags, FbError *err);
 FbStatus fb_vocabulary_set_text(FbVocabulary *vocabulary, uint32_t id, const char *text, size_t bytes, FbError *err);
+/* Keeps a text in the pool. */
+FbStatus fb_vocabulary_keep(FbVocabulary *vocabulary, const char *text, size_t bytes, uint32_t *at, FbError *err);
 static inline const char *fb_piece_data(const FbVocabulary *vocabulary, uint32_t id)
 {
     return vocabulary->pool.data + vocabulary->pieces.items[id].at;
@@ -133,6 +135,7 @@ typedef struct FbWordModel {
 
 typedef struct FbAddedToken {
     uint32_t id;
+    uint32_t at, bytes;       /* what to look for, in the vocabulary's pool; bytes 0: the piece itself */
     bool single_word, left_strip, right_strip, normalized, special;
 } FbAddedToken;
 
@@ -204,6 +207,8 @@ bool fb_byte_level_decode(const char *text, size_t bytes, FbText *out);
 /* Each reads an open file into an empty tokenizer, up to and without fb_tokenizer_finish. */
 FbStatus fb_tokenizer_read_gguf(FbTokenizer *tokenizer, const char *path, FbError *err);
 FbStatus fb_tokenizer_read_llama2c(FbTokenizer *tokenizer, const char *path, FbError *err);
+FbStatus fb_tokenizer_read_json(FbTokenizer *tokenizer, const char *path, FbError *err);   /* tokenizer.json, or vocab.json */
+FbStatus fb_tokenizer_read_folder(FbTokenizer *tokenizer, const char *path, FbError *err); /* a Hugging Face folder */
 
 /* ---- encoding ---- */
 

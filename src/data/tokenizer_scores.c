@@ -18,7 +18,7 @@ typedef struct ScoreWork {
 } ScoreWork;
 
 typedef struct Scored {
-    float score;
+    double score;
     uint32_t id;
 } Scored;
 

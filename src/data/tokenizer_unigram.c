@@ -21,7 +21,7 @@ static void extend(FbTokenWork *work, const char *word, size_t bytes, size_t at)
         }
         int32_t id = trie->value[node];
         if (id >= 0) {
-            double score = best[at].score + (double)tokenizer->vocabulary.pieces.items[id].score;
+            double score = best[at].score + tokenizer->vocabulary.pieces.items[id].score;
             if (best[i + 1].id == NOWHERE || score > best[i + 1].score) {
                 best[i + 1] = (FbBest){score, (uint32_t)at, id};
             }

@@ -22,7 +22,7 @@ static bool pool_add(FbVocabulary *vocabulary, const char *data, size_t bytes, u
     return !vocabulary->pool.failed;
 }
 
-FbStatus fb_vocabulary_add(FbVocabulary *vocabulary, uint32_t id, const char *piece, size_t bytes, float score, unsigned flags, FbError *err)
+FbStatus fb_vocabulary_add(FbVocabulary *vocabulary, uint32_t id, const char *piece, size_t bytes, double score, unsigned flags, FbError *err)
 {
     char shown[100];
     FbPiece *items = vocabulary->pieces.items;
@@ -49,6 +49,11 @@ FbStatus fb_vocabulary_add(FbVocabulary *vocabulary, uint32_t id, const char *pi
     }
     added->text_at = added->at;
     return FB_OK;
+}
+
+FbStatus fb_vocabulary_keep(FbVocabulary *vocabulary, const char *text, size_t bytes, uint32_t *at, FbError *err)
+{
+    return pool_add(vocabulary, text, bytes, at) ? FB_OK : pool_full(vocabulary, err);
 }
 
 FbStatus fb_vocabulary_set_text(FbVocabulary *vocabulary, uint32_t id, const char *text, size_t bytes, FbError *err)
