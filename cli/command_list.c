@@ -8,7 +8,8 @@ static const struct {
     const char *name;
     FbListKind kind;
 } kinds[] = {{"presets", FB_LIST_PRESETS},     {"methods", FB_LIST_METHODS}, {"formats", FB_LIST_FORMATS},
-             {"operators", FB_LIST_OPERATORS}, {"metrics", FB_LIST_METRICS}, {"encodings", FB_LIST_ENCODINGS}};
+             {"operators", FB_LIST_OPERATORS}, {"metrics", FB_LIST_METRICS}, {"encodings", FB_LIST_ENCODINGS},
+             {"families", FB_LIST_FAMILIES}};
 enum { KIND_COUNT = sizeof kinds / sizeof kinds[0] };
 
 static int print_kind(Cli *cli, size_t which)
@@ -50,15 +51,15 @@ static int run(Cli *cli)
     }
     const char *near = fb_suggest(cli->operands[0], names, KIND_COUNT);
     return cli_usage(cli, "cannot list '%s'; %s%s%s", cli_shown(cli->operands[0]),
-                     near ? "did you mean '" : "known: presets, methods, formats, operators, metrics, encodings", near ? near : "", near ? "'?" : "");
+                     near ? "did you mean '" : "known: presets, methods, formats, operators, metrics, encodings, families", near ? near : "", near ? "'?" : "");
 }
 
 static const char *const examples[] = {"fewbit list presets", "the recipes that quantize knows by name", "fewbit list operators",
                                        "every operator that fewbit can run", NULL};
 
 const CliCommand cli_list = {.name = "list",
-                             .summary = "what this fewbit knows: presets, methods, formats, operators, metrics, encodings",
-                             .operands = "presets|methods|formats|operators|metrics|encodings",
+                             .summary = "what this fewbit knows: presets, methods, formats, operators, metrics, encodings, families",
+                             .operands = "presets|methods|formats|operators|metrics|encodings|families",
                              .mask = CLI_LIST,
                              .least_operands = 1,
                              .most_operands = 1,

@@ -65,6 +65,29 @@ static int print_metadata(Cli *cli, json_t *metadata)
     return exit_code;
 }
 
+static int64_t fact(const json_t *language, const char *key) { return json_integer_value(json_object_get(language, key)); }
+
+/* What a graph is built from, where one can be. */
+static void print_language(Cli *cli, const json_t *language)
+{
+    char window[48] = "", experts[64] = "", keys[32] = "";
+    if (!json_is_object(language)) {
+        return;
+    }
+    if (fact(language, "key_heads") != fact(language, "query_heads")) {
+        snprintf(keys, sizeof keys, " (%lld of keys)", (long long)fact(language, "key_heads"));
+    }
+    if (fact(language, "window") > 0) {
+        snprintf(window, sizeof window, ", window %lld", (long long)fact(language, "window"));
+    }
+    if (fact(language, "experts") > 0) {
+        snprintf(experts, sizeof experts, ", %lld of %lld experts", (long long)fact(language, "experts_used"), (long long)fact(language, "experts"));
+    }
+    cli_line(cli, "family %s: %lld layers of %lld, %lld heads of %lld%s, feed-forward %lld%s, context %lld%s", json_string_value(json_object_get(language, "family")),
+             (long long)fact(language, "layers"), (long long)fact(language, "hidden"), (long long)fact(language, "query_heads"),
+             (long long)fact(language, "head_dim"), keys, (long long)fact(language, "feed_forward"), experts, (long long)fact(language, "context_length"), window);
+}
+
 static void print_summary(Cli *cli, const char *path, const json_t *document)
 {
     const json_t *model = json_object_get(document, "model");
@@ -83,6 +106,7 @@ static void print_summary(Cli *cli, const char *path, const json_t *document)
              architecture != NULL ? ", " : "", architecture != NULL ? cli_shown(architecture) : "",
              cli_grouped((uint64_t)json_integer_value(json_object_get(model, "tensors"))), json_array_size(json_object_get(document, "files")),
              json_array_size(json_object_get(document, "files")) == 1 ? "" : "s");
+    print_language(cli, json_object_get(document, "language"));
 }
 
 int cli_inspect_checkpoint(Cli *cli, const char *path)

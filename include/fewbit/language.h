@@ -42,8 +42,8 @@ FB_API FB_MUST_CHECK FbStatus fb_language_build(FbContext *context, const FbChec
 /* NULL: not made by fb_language_build. Lives as long as the model. */
 FB_API const FbLanguageInfo *fb_language_info(const FbModel *model);
 
-/* The table of families: name, architectures and summary of row `index`; NULL when index is too large. */
-FB_API const char *fb_language_family(size_t index, const char **architectures, const char **summary);
+/* The table of families: name and summary of row `index`; NULL when index is too large. */
+FB_API const char *fb_language_family(size_t index, const char **summary);
 
 #ifdef __cplusplus
 }

@@ -33,7 +33,7 @@ FB_API const char *fb_suggest(const char *name, const char *const *candidates, s
 
 /* The open sets of this build. */
 typedef enum FbListKind { FB_LIST_PRESETS = 0, FB_LIST_METHODS, FB_LIST_FORMATS, FB_LIST_OPERATORS, FB_LIST_METRICS, FB_LIST_ENCODINGS,
-                          FB_LIST_ISA } FbListKind;
+                          FB_LIST_ISA, FB_LIST_FAMILIES } FbListKind;
 typedef struct FbListRow {
     const char *name, *summary;
 } FbListRow;

@@ -1,6 +1,7 @@
 /* The open sets behind `fewbit list`, and small helpers of the command that need the inside. */
 #include "base/text.h"
 #include "calibrate/observer.h"
+#include "fewbit/language.h"
 #include "fewbit/report.h"
 #include "ops/op.h"
 #include "quantize/gguf_mix.h"
@@ -9,6 +10,9 @@
 
 static const FbListRow formats[] = {
     {"onnx", "ONNX files, operator sets 7 and up, external data; read and written"},
+    {"gguf", "GGUF files, versions 2 and 3, split ones too; read and written"},
+    {"safetensors", "safetensors files and folders of Hugging Face; read"},
+    {"llama2.c", "the .bin files of llama2.c; read"},
 };
 
 static const FbListRow metrics[] = {
@@ -44,6 +48,9 @@ int fb_list_row(FbListKind kind, size_t index, FbListRow *row)
         return index < COUNT(metrics) ? (*row = metrics[index], 1) : 0;
     case FB_LIST_ENCODINGS:
         return index < fb_code_count ? (*row = (FbListRow){fb_codes[index].name, fb_codes[index].summary}, 1) : 0;
+    case FB_LIST_FAMILIES:
+        row->name = fb_language_family(index, &row->summary);
+        return row->name != NULL;
     case FB_LIST_ISA: {
         const char *const *names = fb_cpu_names();
         for (size_t i = 0; names[i]; i++) {

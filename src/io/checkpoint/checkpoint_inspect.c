@@ -4,6 +4,7 @@
 
 #include "base/json.h"
 #include "base/text.h"
+#include "fewbit/language.h"
 #include "graph/tensor_table.h"
 
 enum { NUMBERS_SHOWN = 16 };
@@ -148,6 +149,30 @@ static json_t *architecture(const FbCheckpoint *checkpoint)
     return name != NULL ? text(name) : json_null();
 }
 
+/* What a graph would be built from; null where fewbit builds none. */
+static json_t *language(Inspect *inspect, FbContext *context, const FbCheckpoint *checkpoint)
+{
+    FbLanguageInfo info;
+    FbError problem;
+    FbStatus status = fb_language_describe(context, checkpoint, &info, &problem);
+    if (status == FB_ERR_NO_MEMORY || status == FB_ERR_BUDGET || status == FB_ERR_IO) {
+        inspect->status = fb_error_set(inspect->err, status, "%s", problem.message);
+    }
+    if (status != FB_OK) {
+        return json_null();
+    }
+    const struct { const char *key; int64_t value; } numbers[] = {
+        {"context_length", info.context_length}, {"layers", info.layers},     {"vocabulary", info.vocabulary}, {"hidden", info.hidden},
+        {"feed_forward", info.feed_forward},     {"query_heads", info.q_heads}, {"key_heads", info.kv_heads},  {"head_dim", info.head_dim},
+        {"window", info.window},                 {"experts", info.experts},   {"experts_used", info.experts_used}};
+    json_t *object = json_object();
+    put(inspect, object, "family", json_string(info.family));
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        put(inspect, object, numbers[i].key, json_integer(numbers[i].value));
+    }
+    return object;
+}
+
 /* ---- the document ---- */
 
 static json_t *model_part(Inspect *inspect, const FbCheckpoint *checkpoint, const Totals *totals)
@@ -165,13 +190,14 @@ static json_t *model_part(Inspect *inspect, const FbCheckpoint *checkpoint, cons
     return part;
 }
 
-static json_t *document(Inspect *inspect, const FbCheckpoint *checkpoint)
+static json_t *document(Inspect *inspect, FbContext *context, const FbCheckpoint *checkpoint)
 {
     json_t *root = json_object(), *weights = json_array(), *sizes = json_object(), *files = json_array(), *quantized = json_object();
     Totals totals = add_weights(inspect, checkpoint, weights, sizes);
     put(inspect, root, "schema", json_string("fewbit.inspect/1"));
     put(inspect, root, "version", json_string(fb_version()));
     put(inspect, root, "model", model_part(inspect, checkpoint, &totals));
+    put(inspect, root, "language", language(inspect, context, checkpoint));
     put(inspect, root, "operators", json_object());
     put(inspect, root, "sizes_by_type", sizes);
     put(inspect, root, "weights", weights);
@@ -191,7 +217,7 @@ FbStatus fb_checkpoint_inspect(FbContext *context, const FbCheckpoint *checkpoin
 {
     Inspect inspect = {.status = FB_OK, .err = err};
     *json = NULL;
-    json_t *root = document(&inspect, checkpoint);
+    json_t *root = document(&inspect, context, checkpoint);
     FbStatus status = inspect.status;
     if (status == FB_OK) {
         status = inspect.failed || root == NULL ? fb_error_memory(context, err, "inspecting", 0) : fb_json_dump(context, root, true, json, err);

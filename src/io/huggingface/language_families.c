@@ -190,14 +190,13 @@ FbStatus fb_language_spec_read(FbContext *context, const FbCheckpoint *checkpoin
     return status;
 }
 
-const char *fb_language_family(size_t index, const char **architectures, const char **summary)
+const char *fb_language_family(size_t index, const char **summary)
 {
     for (size_t i = 0; i <= index; i++) {
         if (fb_language_families[i] == NULL) {
             return NULL;
         }
     }
-    *architectures = fb_language_families[index]->architectures[0];
     *summary = fb_language_families[index]->summary;
     return fb_language_families[index]->name;
 }

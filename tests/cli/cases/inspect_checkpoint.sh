@@ -16,3 +16,11 @@ printf '{"metadata":{},"weight_map":{"a":"link.safetensors"}}' > hf/model.safete
 $FEWBIT inspect hf/model.safetensors.index.json
 echo "exit $?"
 $FEWBIT inspect v.gguf --plan
+echo "exit $?"
+# a file of llama2.c: seven numbers, then 560 floats
+{
+    printf '\010\0\0\0\014\0\0\0\001\0\0\0\002\0\0\0\001\0\0\0\005\0\0\0\004\0\0\0'
+    head -c 2240 /dev/zero
+} > tiny.bin
+$FEWBIT inspect tiny.bin | head -3
+$FEWBIT inspect tiny.bin --json | sed -n '/"language"/,/}/p'

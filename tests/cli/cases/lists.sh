@@ -1,5 +1,5 @@
 # What `list` shows. The operators are many: their count is the test of the table, not of this case.
-for kind in presets methods formats metrics encodings; do
+for kind in presets methods formats metrics encodings families; do
     echo "== $kind"
     $FEWBIT list $kind
 done
