@@ -58,6 +58,8 @@ typedef struct CliOptions {
     double temperature, top_p, min_p;
     const char *prompt_file, *tokenizer, *system;
     CliList prompts, ids;
+    int64_t windows;                  /* evaluate --windows, --metric */
+    const char *metric;
 } CliOptions;
 
 typedef struct CliWarning {

@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "console.h"
+#include "evaluate_language.h"
+#include "language_input.h"
 #include "model_input.h"
 #include "options.h"
 #include "samples.h"
@@ -164,9 +166,12 @@ static int print_all(Cli *cli, const FbEvaluation *evaluation)
     return exit_code ? exit_code : evaluation->gate_set && !evaluation->gate_passed ? CLI_EXIT_GATE : CLI_EXIT_OK;
 }
 
-static int run(Cli *cli)
+static int evaluate_graphs(Cli *cli)
 {
     const CliOptions *options = &cli->options;
+    if (options->metric || options->windows || options->positions || options->tokenizer) {
+        return cli_usage(cli, "--metric, --windows, --context and --tokenizer are for language models");
+    }
     if (!options->data) {
         return cli_usage(cli, "name the samples: --data FOLDER");
     }
@@ -216,11 +221,18 @@ static int run(Cli *cli)
     return exit_code;
 }
 
+static int run(Cli *cli)
+{
+    return cli_is_language(cli, cli->operands[0]) ? cli_evaluate_language(cli) : evaluate_graphs(cli);
+}
+
 static const char *const examples[] = {"fewbit evaluate model.int8.onnx --baseline model.onnx --data pictures/ --max-loss 2",
                                        "both models on the same pictures; exit code 1 unless the loss is below two points",
                                        "fewbit evaluate model.onnx --data test.npz --json", "one model's accuracy, for a program",
                                        "fewbit evaluate model.int8.onnx --baseline model.onnx --data test.npz --mode integer",
-                                       "on integers, and how many outputs differ from the simulated execution", NULL};
+                                       "on integers, and how many outputs differ from the simulated execution",
+                                       "fewbit evaluate m-Q4_K_M.gguf --baseline m-F16.gguf --data text.txt --metric kld --max-loss 0.05",
+                                       "perplexity and divergence of a language model, as llama.cpp measures them", NULL};
 
 const CliCommand cli_evaluate = {
     .name = "evaluate",
@@ -232,5 +244,7 @@ const CliCommand cli_evaluate = {
     .run = run,
     .description = "Runs a model over samples. With --baseline both run on the same samples, and the difference comes with its 95 % interval and a test: "
                    "top-1 and top-5 where there are labels, agreement of the answers, signal-to-noise ratio, cosine and largest difference of every output. --mode integer runs "
-                   "the model on integers, as a fast runtime would, and counts what differs from the simulated execution.",
+                   "the model on integers, as a fast runtime would, and counts what differs from the simulated execution. A language model is measured on a text: "
+                   "perplexity, and against a baseline the divergence of the probabilities of every scored token and how often the best token is the "
+                   "same; --save-outputs keeps a baseline for later runs. Questions with choices give accuracy.",
     .examples = examples};

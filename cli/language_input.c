@@ -62,7 +62,7 @@ int cli_load_tokenizer(Cli *cli, const char *model_path, int missing_ok, FbToken
     }
     int exit_code = cli_error(cli, &err);
     if (!cli->options.tokenizer) {
-        cli_note(cli, "--tokenizer FILE names a tokenizer; --ids 1,2,3 needs none");
+        cli_note(cli, "--tokenizer FILE names a tokenizer%s", cli->command == &cli_generate ? "; --ids 1,2,3 needs none" : "");
     }
     return exit_code;
 }

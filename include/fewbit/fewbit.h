@@ -11,6 +11,7 @@
 #include "fewbit/gguf_quantize.h"
 #include "fewbit/hardware.h"
 #include "fewbit/language.h"
+#include "fewbit/language_evaluate.h"
 #include "fewbit/model.h"
 #include "fewbit/quantize.h"
 #include "fewbit/session.h"

@@ -3,12 +3,9 @@
 
 #include "base/context.h"
 #include "fewbit/generate.h"
-#include "fewbit/language.h"
+#include "run/language_ports.h"
 
-enum { CHUNK = 512, PORTS = 4, SEQUENCES_MAX = 4096 };
-
-typedef enum GeneratorPort { PORT_IDS = 0, PORT_POSITIONS, PORT_SEQUENCES, PORT_ROWS } GeneratorPort;
-static const char *const port_names[PORTS] = {"input_ids", "positions", "sequences", "output_rows"};
+enum { CHUNK = 512, SEQUENCES_MAX = 4096 };
 
 typedef struct GeneratedSequence {
     int32_t *ids;          /* [context] */
@@ -22,12 +19,12 @@ struct FbGenerator {
     FbContext *context;
     FbSession *session;
     FbSampler *sampler;
-    size_t port[PORTS];    /* which input of the model */
-    size_t positions, sequence_count, chunk, vocabulary;
+    FbLanguagePorts ports;
+    size_t positions, sequence_count, chunk;
     GeneratedSequence *sequences;
     int32_t *drawn;        /* [sequence_count] of a step in work */
     bool stepping;         /* a step failed and is to be tried again */
-    int64_t *numbers[PORTS]; /* [chunk], of one run */
+    int64_t *numbers[FB_PORT_COUNT]; /* [chunk], of one run */
     size_t *row_sequence;  /* [sequence_count] whose logits the rows are */
 };
 
@@ -40,7 +37,7 @@ void fb_generator_free(FbGenerator *generator)
     for (size_t s = 0; generator->sequences != NULL && s < generator->sequence_count; s++) {
         fb_free(context, generator->sequences[s].ids);
     }
-    for (int i = 0; i < PORTS; i++) {
+    for (int i = 0; i < FB_PORT_COUNT; i++) {
         fb_free(context, generator->numbers[i]);
     }
     fb_free(context, generator->sequences);
@@ -51,36 +48,9 @@ void fb_generator_free(FbGenerator *generator)
     fb_free(context, generator);
 }
 
-/* Finds the ports of a language model by name. */
-static FbStatus find_ports(FbGenerator *generator, const FbModel *model, FbError *err)
+static FbStatus choose_context(FbGenerator *generator, uint64_t wanted, FbError *err)
 {
-    const FbLanguageInfo *info = fb_language_info(model);
-    FbPort logits = {.rank = -1};
-    if (fb_model_input_count(model) == PORTS && fb_model_output_count(model) == 1) {
-        logits = fb_model_output(model, 0);
-    }
-    bool found = logits.name != NULL;
-    for (int i = 0; i < PORTS && found; i++) {
-        found = false;
-        for (size_t p = 0; p < PORTS && !found; p++) {
-            FbPort port = fb_model_input(model, p);
-            found = strcmp(port.name, port_names[i]) == 0 && port.dtype == FB_DTYPE_S64 && port.rank == 1;
-            generator->port[i] = p;
-        }
-    }
-    int64_t vocabulary = info != NULL ? info->vocabulary : logits.rank == 2 ? logits.dims[1] : -1;
-    if (!found || vocabulary <= 0 || vocabulary > INT32_MAX) {
-        return fb_error_set(err, FB_ERR_UNSUPPORTED, "not a language model that fewbit generates with: its inputs are not input_ids, positions, "
-                            "sequences and output_rows (give a Hugging Face folder, a GGUF file or a llama2.c .bin)");
-    }
-    generator->vocabulary = (size_t)vocabulary;
-    return FB_OK;
-}
-
-static FbStatus choose_context(FbGenerator *generator, const FbModel *model, uint64_t wanted, FbError *err)
-{
-    const FbLanguageInfo *info = fb_language_info(model);
-    uint64_t most = info != NULL && info->positions > 0 ? (uint64_t)info->positions : INT32_MAX;
+    const uint64_t most = generator->ports.positions;
     if (wanted > most) {
         return fb_error_set(err, FB_ERR_ARGUMENT, "a context of %llu tokens, but the model was loaded for %llu", (unsigned long long)wanted,
                             (unsigned long long)most);
@@ -97,7 +67,7 @@ static FbStatus allocate(FbGenerator *generator, FbError *err)
     generator->sequences = fb_alloc_zero(context, count * sizeof *generator->sequences);
     generator->drawn = fb_alloc_array(context, count, sizeof *generator->drawn);
     generator->row_sequence = fb_alloc_array(context, count, sizeof *generator->row_sequence);
-    for (int i = 0; i < PORTS; i++) {
+    for (int i = 0; i < FB_PORT_COUNT; i++) {
         generator->numbers[i] = fb_alloc_array(context, generator->chunk, sizeof *generator->numbers[i]);
         fits = fits && generator->numbers[i] != NULL;
     }
@@ -120,9 +90,9 @@ static FbStatus set_up(FbGenerator *generator, const FbModel *model, const FbGen
     if (generator->chunk < generator->sequence_count) {
         generator->chunk = generator->sequence_count;
     }
-    FB_TRY(find_ports(generator, model, err));
-    FB_TRY(choose_context(generator, model, options->context, err));
-    FB_TRY(fb_sampler_create(generator->context, &options->sampling, generator->vocabulary, &generator->sampler, err));
+    FB_TRY(fb_language_ports(model, &generator->ports, err));
+    FB_TRY(choose_context(generator, options->context, err));
+    FB_TRY(fb_sampler_create(generator->context, &options->sampling, generator->ports.vocabulary, &generator->sampler, err));
     FB_TRY(allocate(generator, err));
     FbSessionOptions session = {.struct_bytes = sizeof session, .mode = options->mode, .cache_capacity = generator->positions,
                                 .cache_sequences = generator->sequence_count, .cache_type = options->cache_type};
@@ -168,8 +138,8 @@ FbStatus fb_generator_feed(FbGenerator *generator, size_t sequence, const int32_
                             generator->positions);
     }
     for (size_t i = 0; i < count; i++) {
-        if (ids[i] < 0 || (size_t)ids[i] >= generator->vocabulary) {
-            return fb_error_set(err, FB_ERR_ARGUMENT, "token %zu is %d, but the model's vocabulary has %zu", i, (int)ids[i], generator->vocabulary);
+        if (ids[i] < 0 || (size_t)ids[i] >= generator->ports.vocabulary) {
+            return fb_error_set(err, FB_ERR_ARGUMENT, "token %zu is %d, but the model's vocabulary has %zu", i, (int)ids[i], generator->ports.vocabulary);
         }
     }
     if (count > 0) {
@@ -218,12 +188,12 @@ static size_t gather(FbGenerator *generator, size_t *rows)
         }
         size_t left = s->count - s->seen, room = generator->chunk - tokens, count = left < room ? left : room;
         for (size_t t = 0; t < count; t++, tokens++) {
-            generator->numbers[PORT_IDS][tokens] = s->ids[s->seen + t];
-            generator->numbers[PORT_POSITIONS][tokens] = (int64_t)(s->seen + t);
-            generator->numbers[PORT_SEQUENCES][tokens] = (int64_t)i;
+            generator->numbers[FB_PORT_IDS][tokens] = s->ids[s->seen + t];
+            generator->numbers[FB_PORT_POSITIONS][tokens] = (int64_t)(s->seen + t);
+            generator->numbers[FB_PORT_SEQUENCES][tokens] = (int64_t)i;
         }
         if (count > 0 && count == left) {
-            generator->numbers[PORT_ROWS][*rows] = (int64_t)tokens - 1;
+            generator->numbers[FB_PORT_ROWS][*rows] = (int64_t)tokens - 1;
             generator->row_sequence[(*rows)++] = i;
         }
     }
@@ -232,25 +202,25 @@ static size_t gather(FbGenerator *generator, size_t *rows)
 
 static FbStatus run_tokens(FbGenerator *generator, size_t tokens, size_t rows, FbTensor *logits, FbError *err)
 {
-    FbTensor inputs[PORTS];
+    FbTensor inputs[FB_PORT_COUNT];
     size_t asked = rows > 0 ? rows : 1; /* logits of one row at least: a run that makes nothing is no case of its own */
-    generator->numbers[PORT_ROWS][0] = rows > 0 ? generator->numbers[PORT_ROWS][0] : 0;
-    for (int i = 0; i < PORTS; i++) {
-        size_t count = i == PORT_ROWS ? asked : tokens;
-        inputs[generator->port[i]] = (FbTensor){.dtype = FB_DTYPE_S64, .rank = 1, .dims = {(int64_t)count}, .data = generator->numbers[i],
+    generator->numbers[FB_PORT_ROWS][0] = rows > 0 ? generator->numbers[FB_PORT_ROWS][0] : 0;
+    for (int i = 0; i < FB_PORT_COUNT; i++) {
+        size_t count = i == FB_PORT_ROWS ? asked : tokens;
+        inputs[generator->ports.index[i]] = (FbTensor){.dtype = FB_DTYPE_S64, .rank = 1, .dims = {(int64_t)count}, .data = generator->numbers[i],
                                                 .bytes = count * sizeof(int64_t)};
     }
-    FB_TRY(fb_session_run(generator->session, inputs, PORTS, logits, 1, err));
+    FB_TRY(fb_session_run(generator->session, inputs, FB_PORT_COUNT, logits, 1, err));
     bool fits = logits->rank == 2 && logits->dtype == FB_DTYPE_F32 && (size_t)logits->dims[0] == asked &&
-                (size_t)logits->dims[1] == generator->vocabulary;
-    return fits ? FB_OK : fb_error_set(err, FB_ERR_FORMAT, "the model's output is not one row of %zu logits per asked token", generator->vocabulary);
+                (size_t)logits->dims[1] == generator->ports.vocabulary;
+    return fits ? FB_OK : fb_error_set(err, FB_ERR_FORMAT, "the model's output is not one row of %zu logits per asked token", generator->ports.vocabulary);
 }
 
 /* What the sequences have seen after a run of `tokens` tokens as gather laid them. */
 static void mark_seen(FbGenerator *generator, size_t tokens)
 {
     for (size_t t = 0; t < tokens; t++) {
-        generator->sequences[generator->numbers[PORT_SEQUENCES][t]].seen = (size_t)generator->numbers[PORT_POSITIONS][t] + 1;
+        generator->sequences[generator->numbers[FB_PORT_SEQUENCES][t]].seen = (size_t)generator->numbers[FB_PORT_POSITIONS][t] + 1;
     }
 }
 
@@ -259,7 +229,7 @@ static FbStatus draw_rows(FbGenerator *generator, const FbTensor *logits, size_t
     for (size_t r = 0; r < rows; r++) {
         size_t which = generator->row_sequence[r];
         GeneratedSequence *s = &generator->sequences[which];
-        const float *row = (const float *)logits->data + r * generator->vocabulary;
+        const float *row = (const float *)logits->data + r * generator->ports.vocabulary;
         FB_TRY(fb_sampler_draw(generator->sampler, row, which, s->drawn, &generator->drawn[which], err));
         s->drawn++;
         s->waiting = false;

@@ -3,11 +3,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/random.h"
 #include "fewbit/generate.h"
-#include "run/build_graph.h"
+#include "run/small_language_model.h"
 
-enum { VOCABULARY = 61, HIDDEN = 32, HEADS = 4, LAYERS = 2, CONTEXT = 96 };
+enum { VOCABULARY = SMALL_VOCABULARY, CONTEXT = 96 };
 
 /* ---- drawing ---- */
 
@@ -115,85 +114,11 @@ static void refuses_bad_sampling(void **state)
 
 /* ---- generating ---- */
 
-static void noise_constant(FbGraph *graph, const char *name, uint64_t stream, int64_t rows, int64_t cols)
-{
-    float *data = malloc((size_t)(rows * cols) * sizeof *data);
-    assert_non_null(data);
-    for (int64_t i = 0; i < rows * cols; i++) {
-        data[i] = fb_random_normal(11, stream, (uint64_t)i) * 0.4f;
-    }
-    build_constant(graph, name, FB_DTYPE_F32, cols == 1 ? 1 : 2, (int64_t[]){rows, cols}, data);
-    free(data);
-}
-
-static void product(FbGraph *graph, const char *inputs, const char *output)
-{
-    FbId node = build_node(graph, "Gemm", 13, inputs, output);
-    assert_int_equal(fb_graph_set_attribute_int(graph, node, "transB", 1, NULL), FB_OK);
-}
-
-static void add_layer(FbGraph *graph, int layer)
-{
-    char in[80], out[32];
-    static const char *const parts[4] = {"q", "k", "v", "o"};
-    for (int p = 0; p < 4; p++) {
-        snprintf(out, sizeof out, "w%s%d", parts[p], layer);
-        noise_constant(graph, out, (uint64_t)(10 * layer + p), HIDDEN, HIDDEN);
-    }
-    for (int p = 0; p < 3; p++) {
-        snprintf(in, sizeof in, "x%d,w%s%d", layer, parts[p], layer);
-        snprintf(out, sizeof out, "%s%d", parts[p], layer);
-        product(graph, in, out);
-    }
-    FbId ids[6], y, node;
-    snprintf(in, sizeof in, "q%d,k%d,v%d,positions,sequences,slopes", layer, layer, layer);
-    build_ports(graph, in, ids);
-    snprintf(out, sizeof out, "a%d", layer);
-    y = build_value(graph, out);
-    assert_int_equal(fb_graph_add_node(graph, "fewbit", "Attention", 1, out, ids, 6, &y, 1, FB_NONE, &node, NULL), FB_OK);
-    assert_int_equal(fb_graph_set_attribute_int(graph, node, "q_num_heads", HEADS, NULL), FB_OK);
-    assert_int_equal(fb_graph_set_attribute_int(graph, node, "kv_num_heads", HEADS, NULL), FB_OK);
-    assert_int_equal(fb_graph_set_attribute_int(graph, node, "layer", layer, NULL), FB_OK);
-    snprintf(in, sizeof in, "a%d,wo%d", layer, layer);
-    snprintf(out, sizeof out, "p%d", layer);
-    product(graph, in, out);
-    snprintf(in, sizeof in, "x%d,p%d", layer, layer);
-    snprintf(out, sizeof out, "x%d", layer + 1);
-    build_node(graph, "Add", 14, in, out);
-}
-
-static FbModel *language_model(FbContext *context)
-{
-    FbModel *model = build_model(context);
-    FbGraph *graph = model->graph;
-    const int64_t tokens = fb_graph_symbol(graph, "tokens"), rows = fb_graph_symbol(graph, "rows");
-    build_input(graph, "input_ids", FB_DTYPE_S64, 1, &tokens);
-    build_input(graph, "positions", FB_DTYPE_S64, 1, &tokens);
-    build_input(graph, "sequences", FB_DTYPE_S64, 1, &tokens);
-    build_input(graph, "output_rows", FB_DTYPE_S64, 1, &rows);
-    noise_constant(graph, "embedding", 99, VOCABULARY, HIDDEN);
-    noise_constant(graph, "slopes", 98, HEADS, 1);
-    build_node(graph, "Gather", 13, "embedding,input_ids", "x0");
-    for (int layer = 0; layer < LAYERS; layer++) {
-        add_layer(graph, layer);
-    }
-    char last[16];
-    snprintf(last, sizeof last, "x%d", LAYERS);
-    FbId inputs[2] = {build_value(graph, last), build_value(graph, "output_rows")}, y = build_value(graph, "wanted");
-    assert_int_equal(fb_graph_add_node(graph, "", "Gather", 13, "wanted", inputs, 2, &y, 1, FB_NONE, NULL, NULL), FB_OK);
-    product(graph, "wanted,embedding", "logits");
-    FbId logits = build_value(graph, "logits");
-    graph->values[logits].dtype = FB_DTYPE_F32;
-    graph->values[logits].shape = fb_shape_make(2, (int64_t[]){rows, VOCABULARY});
-    build_output(graph, "logits");
-    return model;
-}
-
 static FbGenerator *make_generator(FbContext *context, FbGeneratorOptions options)
 {
     FbGenerator *generator = NULL;
     FbError err = {FB_OK, ""};
-    FbModel *model = language_model(context);
+    FbModel *model = small_language_model(context, 0.4f);
     options.struct_bytes = sizeof options;
     options.context = options.context ? options.context : CONTEXT;
     if (fb_generator_create(context, model, &options, &generator, &err) != FB_OK) {
@@ -339,7 +264,7 @@ static void refuses_other_models(void **state)
     assert_int_equal(fb_generator_create(context, model, NULL, &generator, &err), FB_ERR_UNSUPPORTED);
     assert_null(generator);
     fb_model_free(model);
-    model = language_model(context);
+    model = small_language_model(context, 0.4f);
     FbGeneratorOptions bad = {.struct_bytes = sizeof bad + 1};
     assert_int_equal(fb_generator_create(context, model, &bad, &generator, NULL), FB_ERR_ARGUMENT);
     bad = (FbGeneratorOptions){.struct_bytes = sizeof bad, .cache_type = (FbCacheType)9};
