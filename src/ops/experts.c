@@ -197,9 +197,12 @@ static void serve(const FbCall *call, const FbExpertsProduct *product, const FbE
 FbStatus fb_experts_run(const FbCall *call, const FbExpertsProduct *product, FbError *err)
 {
     FbExpertsSizes s = fb_experts_sizes(call);
-    ExpertsScratch scratch;
-    if (call->outputs[0] == NULL || lay_out(call, product->scratch_bytes, &scratch) > call->scratch_bytes) {
-        return call->outputs[0] == NULL ? FB_OK : fb_error_set(err, FB_ERR_INTERNAL, "scratch of a mixture of experts");
+    ExpertsScratch scratch = {0};
+    if (call->outputs[0] == NULL) {
+        return FB_OK;
+    }
+    if (lay_out(call, product->scratch_bytes, &scratch) > call->scratch_bytes || scratch.chosen == NULL) {
+        return fb_error_set(err, FB_ERR_INTERNAL, "scratch of a mixture of experts");
     }
     choose(call, &s, &scratch);
     memset(call->outputs[0]->data, 0, call->outputs[0]->bytes);

@@ -341,7 +341,7 @@ static FbStatus expand_weight(const Unfold *unfold, FbId id)
     if (is_half(constant)) {
         return expand_half(unfold, id, constant, base);
     }
-    if (encoding->code->levels != NULL) {
+    if (encoding->code->levels != NULL || encoding->blocks != NULL) {
         return fb_error_set(unfold->err, FB_ERR_UNSUPPORTED, "weight '%.96s': ONNX has no %s codes", base, encoding->code->name);
     }
     FbShape scales = fb_encoding_scale_shape(encoding, &constant->shape);

@@ -174,6 +174,8 @@ static void test_meanings(void **state)
     refused(gpt2, maker_gpt2, "scale_attn_weights", "false", FB_ERR_UNSUPPORTED, "'scale_attn_weights' is false");
     refused(gpt2, maker_gpt2, "activation_function", "\"tanh\"", FB_ERR_UNSUPPORTED, "'activation_function'");
     refused(mixtral, maker_mixtral, "num_experts_per_tok", "3", FB_ERR_FORMAT, "'num_experts_per_tok' is 3");
+    refused(mixtral, maker_mixtral, "num_local_experts", NULL, FB_ERR_FORMAT, "'num_local_experts' is missing");
+    refused(mixtral, maker_mixtral, "num_local_experts", "0", FB_ERR_FORMAT, "'num_local_experts' is 0");
     refused(mixtral, maker_mixtral, "num_local_experts", "3", FB_ERR_FORMAT, "block_sparse_moe.gate.weight' has shape 2x8");
 }
 

@@ -13,7 +13,9 @@ static FbStatus read_llama(FbLanguageConfig *config, FbLanguageSpec *spec, FbErr
     FB_TRY(fb_config_rotary(config, spec, "full_attention", 10000.0, 1.0, &spec->rotary[0], err));
     spec->interleaved = config->json == NULL; /* rows of such files are permuted so that neighbours are a pair */
     spec->normalize_experts = true;
-    if (fb_config_has(config, "num_local_experts", "expert_count")) {
+    int64_t experts = 0; /* GGUF files of dense models may say so */
+    FB_TRY(fb_config_int(config, NULL, "expert_count", 0, FB_LANGUAGE_EXPERTS_MAX, &experts, err));
+    if (experts > 0 || spec->family == &fb_family_mixtral) {
         FB_TRY(fb_config_mixture(config, "num_local_experts", NULL, spec, err));
     }
     return fb_config_sliding(config, spec, 1, 0, err);
