@@ -1,6 +1,8 @@
-/* GGUF files: of an accepted file every tensor lies inside it behind the others and can be read, every value too, and all memory comes back. */
+/* GGUF files: of an accepted file every tensor lies inside it behind the others and can be read, every value too, a graph is built or refused, and
+ * all memory comes back. */
 #include <stdlib.h>
 
+#include "fewbit/language.h"
 #include "fuzz.h"
 #include "io/gguf/gguf.h"
 #include "tensor/block_type.h"
@@ -55,6 +57,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         fb_gguf_open_source(context, source, "m.gguf", &table, NULL) == FB_OK) {
         use_tensors(context, table, size);
         use_values(context, table);
+        FbModel *model = NULL;
+        FUZZ_CHECK((fb_language_build(context, table, NULL, &model, NULL) == FB_OK) == (model != NULL));
+        fb_model_free(model);
     }
     fb_checkpoint_free(table);
     fb_source_release(source);

@@ -34,11 +34,11 @@ def gguf(pairs, tensors, version=3, alignment=32):
     for key, value in pairs:
         out += text(key) + value
     offset, data = 0, b""
-    for name, dims, kind, size in tensors:
+    for name, dims, kind, size, *content in tensors:
         out += text(name) + struct.pack("<I", len(dims)) + b"".join(struct.pack("<Q", d) for d in dims)
         out += struct.pack("<IQ", kind, offset)
         padded = -(-size // alignment) * alignment
-        data += bytes(i * 29 % 253 for i in range(size)) + bytes(padded - size)
+        data += (content[0] if content else bytes(i * 29 % 253 for i in range(size))) + bytes(padded - size)
         offset += padded
     return out + bytes(-len(out) % alignment) + data
 
@@ -49,7 +49,37 @@ SAFETENSORS = {
     "types": safetensors([("a", "F64", [1], 8), ("b", "I64", [], 8), ("c", "F8_E4M3", [3], 3), ("d", "F4", [4], 2), ("e", "BOOL", [0], 0)]),
 }
 ARCHITECTURE = ("general.architecture", struct.pack("<I", 8) + text("llama"))
+
+
+def q8(name, inputs, rows):
+    return name, [inputs, rows], 8, rows * inputs // 32 * 34
+
+
+def floats(name, count):
+    return name, [count], 0, 4 * count, struct.pack(f"<{count}f", *(1 + i / 8 for i in range(count)))
+
+
+def language(architecture, keys, tensors):
+    """A model of one layer, 32 wide, with 2 heads on 1 of keys and 3 tokens."""
+    sizes = [("block_count", 1), ("context_length", 16), ("embedding_length", 32), ("feed_forward_length", 32), ("attention.head_count", 2),
+             ("attention.head_count_kv", 1)]
+    pairs = [("general.architecture", struct.pack("<I", 8) + text(architecture))]
+    pairs += [(f"{architecture}.{key}", scalar(4, "I", value)) for key, value in sizes]
+    pairs += [(f"{architecture}.{key}", value) for key, value in keys]
+    shared = [q8("token_embd.weight", 32, 3), floats("output_norm.weight", 32), floats("blk.0.attn_norm.weight", 32), floats("blk.0.ffn_norm.weight", 32),
+              q8("blk.0.attn_output.weight", 32, 32), q8("blk.0.ffn_down.weight", 32, 32)]
+    return gguf(pairs, shared + tensors)
+
+
+EPSILON = ("attention.layer_norm_rms_epsilon", scalar(6, "f", 1e-5))
 GGUF = {
+    "llama": language("llama", [EPSILON, ("rope.freq_base", scalar(6, "f", 5000.0)), ("expert_count", scalar(4, "I", 0))],
+                      [q8("blk.0.attn_q.weight", 32, 32), q8("blk.0.attn_k.weight", 32, 16), q8("blk.0.attn_v.weight", 32, 16),
+                       q8("blk.0.ffn_gate.weight", 32, 32), q8("blk.0.ffn_up.weight", 32, 32), floats("rope_freqs.weight", 8)]),
+    "phi3": language("phi3", [EPSILON, ("attention.sliding_window", scalar(4, "I", 4)), ("rope.scaling.original_context_length", scalar(4, "I", 8)),
+                              ("rope.dimension_count", scalar(4, "I", 8))],
+                     [q8("blk.0.attn_qkv.weight", 32, 64), q8("blk.0.ffn_up.weight", 32, 64), floats("rope_factors_long.weight", 4),
+                      floats("rope_factors_short.weight", 4)]),
     "plain": gguf([ARCHITECTURE, ("llama.block_count", scalar(4, "I", 1)), ("x", scalar(6, "f", 0.5)), ("y", scalar(7, "B", 1))],
                   [("token_embd.weight", [32, 2], 8, 68), ("norm.weight", [3], 0, 12)]),
     "vocabulary": gguf([ARCHITECTURE, ("general.alignment", scalar(4, "I", 64)), ("tokenizer.ggml.tokens", array(8, ["<s>", "a", "b", "ab"])),
