@@ -1,20 +1,11 @@
 /* Encoders of the types with 32 elements, and of IQ4_XS, whose groups are such blocks; included after block_encode_body.h. */
 
-/* Largest and smallest of 32 elements. */
+/* Largest and smallest of 32 elements; the sign of a zero is free. */
 static inline void ends_of(const float *x, float *low, float *high)
 {
     FbV a = fb_v_load(x), b = fb_v_load(x + FB_LANES);
-    float most[FB_LANES], least[FB_LANES];
-    fb_v_store(most, fb_v_max(a, b));
-    fb_v_store(least, fb_v_min(a, b));
-    for (int half = FB_LANES / 2; half > 0; half /= 2) {
-        for (int i = 0; i < half; i++) {
-            most[i] = most[i] > most[i + half] ? most[i] : most[i + half];
-            least[i] = least[i] < least[i + half] ? least[i] : least[i + half];
-        }
-    }
-    *low = least[0];
-    *high = most[0];
+    *high = fb_v_highest(fb_v_max(a, b));
+    *low = -fb_v_highest(fb_m_neg(fb_v_min(a, b)));
 }
 
 /* fb_block_extreme by its ends; equally large ones of either sign are looked for one by one. */
@@ -82,16 +73,26 @@ static inline void encode_above_minimum(int most, size_t bytes, const float *fro
     }
 }
 
+/* Half away from zero, at most 127 in size, NaN as 0; as codes of a grid with zero 128. */
+static inline FbVb codes_of_q8_0(FbV x)
+{
+    FbV size = fb_v_min(fb_v_max(fb_m_abs(x), fb_v_set(0.0f)), fb_v_set(127.0f));
+    FbV code = fb_v_round(size);
+    code = fb_v_select(fb_v_le(fb_v_add(code, fb_v_set(0.5f)), size), fb_v_add(code, fb_v_set(1.0f)), code); /* a half that went to an even one below */
+    return fb_vb_codes(fb_v_select(fb_v_lt(x, fb_v_set(0.0f)), fb_m_neg(code), code), fb_vi_set(128));
+}
+
 static void encode_q8_0(const float *from, const float *importance, uint8_t *to, size_t blocks)
 {
     (void)importance;
     for (size_t b = 0; b < blocks; b++, from += SMALL, to += 34) {
-        const float scale = fabsf(extreme_of(from)) / 127.0f, factor = inverse_or_zero(scale);
+        const float scale = fabsf(extreme_of(from)) / 127.0f;
+        const FbV factor = fb_v_set(inverse_or_zero(scale));
         put_float(to, scale);
-        for (int i = 0; i < SMALL; i++) { /* half away from zero */
-            const float x = from[i] * factor, some = fabsf(x) > 0.0f ? fabsf(x) : 0.0f, size = some < 127.0f ? some : 127.0f;
-            const int whole = (int)size, code = whole + (size - (float)whole >= 0.5f);
-            to[2 + i] = (uint8_t)(x < 0.0f ? -code : code);
+        fb_vb_store(to + 2, codes_of_q8_0(fb_v_mul(fb_v_load(from), factor)));
+        fb_vb_store(to + 18, codes_of_q8_0(fb_v_mul(fb_v_load(from + FB_LANES), factor)));
+        for (int i = 0; i < SMALL; i++) {
+            to[2 + i] ^= 0x80;
         }
     }
 }

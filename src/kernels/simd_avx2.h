@@ -178,6 +178,13 @@ static inline FbVb fb_vb_codes_unordered(FbV a, FbVi zero) /* packing puts them 
     return _mm_packus_epi16(_mm256_castsi256_si128(both), _mm256_extracti128_si256(both, 1));
 }
 
+static inline float fb_v_highest(FbV a)
+{
+    __m256 eight = _mm256_max_ps(a.lo, a.hi);
+    __m128 four = _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+    __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_max_ss(two, _mm_shuffle_ps(two, two, 1)));
+}
 static inline float fb_v_sum(FbV a)
 {
     __m256 eight = _mm256_add_ps(a.lo, a.hi);

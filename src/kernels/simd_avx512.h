@@ -93,6 +93,14 @@ static inline FbVi fb_vi_unordered(FbVi a) { return a; }
 static inline FbV fb_v_unordered(FbV a) { return a; }
 static inline FbVb fb_vb_codes_unordered(FbV a, FbVi zero) { return fb_vb_codes(a, zero); }
 
+static inline float fb_v_highest(FbV a)
+{
+    __m256 high = _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(a), 1));
+    __m256 eight = _mm256_max_ps(_mm512_castps512_ps256(a), high);
+    __m128 four = _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+    __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_max_ss(two, _mm_shuffle_ps(two, two, 1)));
+}
 static inline float fb_v_sum(FbV a)
 {
     __m256 high = _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(a), 1));

@@ -260,6 +260,10 @@ static inline FbV fb_v_unordered(FbV a) { return a; }
 static inline FbVb fb_vb_codes_unordered(FbV a, FbVi zero) { return fb_vb_codes(a, zero); }
 
 /* The fixed tree: lane i + lane i + 8, then + 4, + 2, + 1. */
+static inline float fb_v_highest(FbV a)
+{
+    return vmaxvq_f32(vmaxq_f32(vmaxq_f32(a.q0, a.q2), vmaxq_f32(a.q1, a.q3)));
+}
 static inline float fb_v_sum(FbV a)
 {
     const float32x4_t four = vaddq_f32(vaddq_f32(a.q0, a.q2), vaddq_f32(a.q1, a.q3));

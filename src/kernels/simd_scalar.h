@@ -177,6 +177,16 @@ FB_LANE_OP FbVi fb_vi_unordered(FbVi a) { return a; }
 FB_LANE_OP FbV fb_v_unordered(FbV a) { return a; }
 FB_LANE_OP FbVb fb_vb_codes_unordered(FbV a, FbVi zero) { return fb_vb_codes(a, zero); }
 
+/* The largest lane of finite numbers; the sign of a zero is free. */
+FB_LANE_OP float fb_v_highest(FbV a)
+{
+    float most = a.x[0];
+    for (int lane = 1; lane < 16; lane++) {
+        most = a.x[lane] > most ? a.x[lane] : most;
+    }
+    return most;
+}
+
 /* The fixed tree: lane i + lane i + 8, then + 4, + 2, + 1. */
 FB_LANE_OP float fb_v_sum(FbV a)
 {

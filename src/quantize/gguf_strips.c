@@ -5,8 +5,8 @@
 
 #include "base/text.h"
 #include "io/gguf/gguf_write.h"
+#include "kernels/block_encode.h"
 #include "quantize/gguf_plan.h"
-#include "tensor/block_type.h"
 
 enum { STRIP_ELEMENTS = 1 << 16, BATCH_STRIPS = 32 };
 
@@ -62,7 +62,7 @@ static FbStatus encode_rows(const FbStripJob *job, int64_t first, int64_t rows, 
         return encode_plain(choice->type, from, element, to, (size_t)(rows * columns), err);
     }
     const FbBlockType *type = fb_block_type_of_number(choice->type);
-    FbBlockRows block_rows = {.type = type, .blocks = (size_t)(columns / type->elements)};
+    FbBlockRows block_rows = {.type = type, .encode = fb_block_encode_pick(fb_context_cpu(job->plan->context), type), .blocks = (size_t)(columns / type->elements)};
     size_t row_bytes = block_rows.blocks * (size_t)type->bytes;
     int64_t matrix_rows = choice->tensor.shape.rank > 1 ? choice->tensor.shape.dims[choice->tensor.shape.rank - 2] : 1;
     for (int64_t done = 0; done < rows;) { /* every matrix of a stack has an importance of its own */

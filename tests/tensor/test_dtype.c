@@ -226,11 +226,27 @@ static void test_wide_and_table(void **state)
     assert_string_equal(fb_dtype_name((FbDtype)77), "?");
 }
 
+/* Rows of halves are decoded another way than single ones. */
+static void test_halves_in_rows(void **state)
+{
+    (void)state;
+    static uint16_t halves[0x10000];
+    static float row[0x10000];
+    for (uint32_t i = 0; i < 0x10000; i++) {
+        halves[i] = (uint16_t)i;
+    }
+    fb_decode_f32(FB_DTYPE_F16, halves, 1, row, 0xFFFF);
+    for (uint32_t i = 1; i < 0x10000; i++) {
+        float value = fb_f16_to_f32((uint16_t)i);
+        assert_memory_equal(&row[i - 1], &value, sizeof value);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_decode), cmocka_unit_test(test_encode_small),   cmocka_unit_test(test_encode_rows),
-        cmocka_unit_test(test_pack),   cmocka_unit_test(test_wide_and_table),
+        cmocka_unit_test(test_pack),   cmocka_unit_test(test_wide_and_table), cmocka_unit_test(test_halves_in_rows),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

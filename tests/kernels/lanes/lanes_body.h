@@ -21,6 +21,7 @@ static void float_operations(const LanesIn *in, LanesOut *out)
     FLOATS(fb_v_select(fb_v_le(a, b), c, a));
     FLOATS(fb_v_round(a));
     FLOATS(fb_v_set(fb_v_sum(a)));
+    FLOATS(fb_v_set(fb_v_highest(fb_v_from_int(fb_vi_load(in->i)))));
     FLOATS(fb_v_set((float)fb_vm_count(fb_v_lt(a, b), in->n)));
     FLOATS(fb_v_set((float)fb_vm_count(fb_v_le(a, a), in->n)));
     FLOATS(fb_v_from_int(fb_vi_load(in->i)));
