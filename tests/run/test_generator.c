@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "faults/faults.h"
 #include "fewbit/generate.h"
 #include "run/small_language_model.h"
 
@@ -251,6 +252,66 @@ static void an_interrupted_step_goes_on(void **state)
     fb_context_free(context);
 }
 
+static FbContext *counting_context(Faults *faults, int threads)
+{
+    const FbAllocator allocator = {.user = faults, .allocate = counted_allocate, .release = counted_release};
+    FbContextOptions options = {.struct_bytes = sizeof options, .threads = threads, .allocator = &allocator};
+    FbContext *context;
+    assert_int_equal(fb_context_create(&options, &context, NULL), FB_OK);
+    return context;
+}
+
+static void a_token_allocates_nothing(void **state)
+{
+    (void)state;
+    Faults faults = {0};
+    FbContext *context = counting_context(&faults, 2);
+    FbGenerator *generator = make_generator(context, (FbGeneratorOptions){.sequences = 2, .sampling = {.temperature = 1, .top_p = 0.9f}});
+    int32_t ids[2];
+    make_text(generator, 1, 1, 1);
+    make_text(generator, 0, 0, 2);
+    const uint64_t before = faults.allocations;
+    for (int i = 0; i < 40; i++) {
+        assert_int_equal(fb_generator_step(generator, ids, NULL), FB_OK);
+    }
+    assert_int_equal(faults.allocations, before);
+    fb_generator_free(generator);
+    fb_context_free(context);
+    assert_int_equal(faults.live_bytes, 0);
+}
+
+static void every_allocation_may_fail(void **state)
+{
+    (void)state;
+    Faults faults = {0};
+    FbContext *context = counting_context(&faults, 1);
+    FbModel *model = language_model(context);
+    const int64_t held = faults.live_bytes;
+    FbGeneratorOptions options = {.struct_bytes = sizeof options, .context = CONTEXT, .sequences = 2, .sampling = {.temperature = 1}};
+    FbStatus status = FB_ERR_NO_MEMORY;
+    for (uint64_t n = 1; status != FB_OK; n++) {
+        FbGenerator *generator = NULL;
+        FbError err = {FB_OK, ""};
+        int32_t ids[2];
+        faults.allocation_fails_at = faults.allocations + n;
+        status = fb_generator_create(context, model, &options, &generator, &err);
+        status = status == FB_OK ? fb_generator_feed(generator, 0, prompts[0], 3, &err) : status;
+        for (int i = 0; i < 3 && status == FB_OK; i++) {
+            status = fb_generator_step(generator, ids, &err);
+        }
+        if (status != FB_OK) {
+            assert_int_equal(status, FB_ERR_NO_MEMORY);
+            assert_true(err.message[0] != '\0');
+        }
+        fb_generator_free(generator);
+        assert_int_equal(faults.live_bytes, held);
+        assert_in_range(n, 1, 100000);
+    }
+    fb_model_free(model);
+    fb_context_free(context);
+    assert_int_equal(faults.live_bytes, 0);
+}
+
 static void refuses_other_models(void **state)
 {
     (void)state;
@@ -284,6 +345,8 @@ int main(void)
         cmocka_unit_test(forgetting_and_going_on),
         cmocka_unit_test(a_full_context_ends_the_text),
         cmocka_unit_test(an_interrupted_step_goes_on),
+        cmocka_unit_test(a_token_allocates_nothing),
+        cmocka_unit_test(every_allocation_may_fail),
         cmocka_unit_test(refuses_other_models),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
