@@ -177,14 +177,17 @@ static int open_bench(LanguageBench *bench, double begin)
     if (!exit_code) {
         bench->vocabulary = fb_language_info(model)->vocabulary;
         bench->ids = calloc((size_t)options.context + (size_t)bench->batch, sizeof *bench->ids);
-        FbStatus status = bench->ids ? fb_generator_create(bench->context, model, &options, &bench->generator, &err)
-                                     : (err = (FbError){FB_ERR_NO_MEMORY, "out of memory: token ids"}, FB_ERR_NO_MEMORY);
+        err = (FbError){FB_ERR_NO_MEMORY, "out of memory: token ids"};
+        FbStatus status = bench->ids ? fb_generator_create(bench->context, model, &options, &bench->generator, &err) : FB_ERR_NO_MEMORY;
         exit_code = status == FB_OK ? 0 : cli_error(cli, &err);
     }
     fb_model_free(model);
+    if (exit_code || !bench->ids) {
+        return exit_code;
+    }
     bench->load_seconds = cli_seconds() - opened;
     double unused;
-    exit_code = exit_code ? exit_code : feed_all(bench, 1, 0);
+    exit_code = feed_all(bench, 1, 0);
     exit_code = exit_code ? exit_code : step_all(bench, 1, &unused);
     bench->first_seconds = cli_seconds() - begin;
     bench->memory = fb_context_memory_now(bench->context) - before;

@@ -207,7 +207,10 @@ static int generate_texts(CliGeneration *run)
     size_t count = run->prompts.count;
     GeneratedText *made = calloc(count, sizeof *made);
     FbError err = {FB_ERR_NO_MEMORY, "out of memory: the texts"};
-    int exit_code = made ? 0 : cli_error(run->cli, &err);
+    int exit_code = 0;
+    if (!made) {
+        return cli_error(run->cli, &err);
+    }
     for (size_t s = 0; s < count && !exit_code; s++) {
         const CliPrompt *prompt = &run->prompts.items[s];
         run->prompt_tokens += prompt->count;
@@ -221,10 +224,10 @@ static int generate_texts(CliGeneration *run)
     exit_code = exit_code ? exit_code : make_texts(run, made);
     if (!exit_code) {
         exit_code = print_texts(run, made);
-    } else if (made && made[0].bytes > 0 && count == 1) {
+    } else if (made[0].bytes > 0 && count == 1) {
         cli_write_text("\n", 1);
     }
-    for (size_t s = 0; made && s < count; s++) {
+    for (size_t s = 0; s < count; s++) {
         fb_token_stream_free(made[s].stream);
         free(made[s].text);
     }

@@ -41,26 +41,38 @@ FbCachedSizes fb_cached_sizes(const FbCall *call)
     return s;
 }
 
-/* Lays out a thread's memory; returns its bytes. */
-static size_t lay_slot(const FbCachedSizes *s, uint8_t *base, CachedSlot *slot)
+/* Bytes of the parts of a thread's memory, in their order. */
+typedef struct SlotBytes { size_t rows, queries, sums, scores, block; } SlotBytes;
+
+static SlotBytes slot_bytes(const FbCachedSizes *s)
 {
-    const size_t rows = aligned(ROWS_MAX * sizeof(FbAttentionRow)), queries = aligned(ROWS_MAX * s->depth * sizeof(float));
-    const size_t sums = aligned(ROWS_MAX * s->value_depth * sizeof(float)), scores = ROWS_MAX * FB_ATTENTION_KEYS * sizeof(float);
-    const size_t block = FB_ATTENTION_KEYS * (s->depth + s->value_depth) * sizeof(float);
-    if (base != NULL) {
-        slot->rows = (FbAttentionRow *)(void *)base;
-        slot->queries = (float *)(void *)(base + rows);
-        slot->sums = (float *)(void *)(base + rows + queries);
-        slot->scores = (float *)(void *)(base + rows + queries + sums);
-        slot->block = (float *)(void *)(base + rows + queries + sums + scores);
-    }
-    return rows + queries + sums + scores + block;
+    return (SlotBytes){aligned(ROWS_MAX * sizeof(FbAttentionRow)), aligned(ROWS_MAX * s->depth * sizeof(float)),
+                       aligned(ROWS_MAX * s->value_depth * sizeof(float)), ROWS_MAX * FB_ATTENTION_KEYS * sizeof(float),
+                       FB_ATTENTION_KEYS * (s->depth + s->value_depth) * sizeof(float)};
+}
+
+static size_t slot_total(const FbCachedSizes *s)
+{
+    const SlotBytes b = slot_bytes(s);
+    return b.rows + b.queries + b.sums + b.scores + b.block;
+}
+
+static CachedSlot lay_slot(const FbCachedSizes *s, uint8_t *base)
+{
+    const SlotBytes b = slot_bytes(s);
+    CachedSlot slot;
+    slot.rows = (FbAttentionRow *)(void *)base;
+    slot.queries = (float *)(void *)(base + b.rows);
+    slot.sums = (float *)(void *)(base + b.rows + b.queries);
+    slot.scores = (float *)(void *)(base + b.rows + b.queries + b.sums);
+    slot.block = (float *)(void *)(base + b.rows + b.queries + b.sums + b.scores);
+    return slot;
 }
 
 size_t fb_cached_scratch(const FbCall *call)
 {
     FbCachedSizes s = fb_cached_sizes(call);
-    return aligned((s.tokens + 1) * sizeof(Span)) + (size_t)fb_context_threads(call->context) * lay_slot(&s, NULL, NULL);
+    return aligned((s.tokens + 1) * sizeof(Span)) + (size_t)fb_context_threads(call->context) * slot_total(&s);
 }
 
 static FbStatus check_token(const CachedJob *job, size_t t, int64_t sequence, const Span *last, FbError *err)
@@ -210,8 +222,7 @@ static void cached_task(void *arg, size_t slot_number, size_t begin, size_t end)
 {
     const CachedJob *job = arg;
     const size_t heads = job->size.kv_heads * job->parts;
-    CachedSlot slot = {0};
-    lay_slot(&job->size, job->slots + slot_number * job->slot_bytes, &slot);
+    const CachedSlot slot = lay_slot(&job->size, job->slots + slot_number * job->slot_bytes);
     for (size_t i = begin; i < end && !fb_cancelled(job->call->context); i++) {
         const Span *span = span_of_tile(job, i / heads);
         attend_tile(job, span, i / heads - span->first_tile, i % heads, &slot);
@@ -231,7 +242,7 @@ static void cached_job(const FbCall *call, CachedJob *job)
     job->tokens = ROWS_MAX / job->heads;
     job->spans = call->scratch;
     job->slots = (uint8_t *)call->scratch + aligned((s->tokens + 1) * sizeof(Span));
-    job->slot_bytes = lay_slot(s, NULL, NULL);
+    job->slot_bytes = slot_total(s);
 }
 
 FbStatus fb_cached_run(const FbCall *call, FbError *err)
