@@ -285,7 +285,7 @@ static void every_allocation_may_fail(void **state)
     (void)state;
     Faults faults = {0};
     FbContext *context = counting_context(&faults, 1);
-    FbModel *model = language_model(context);
+    FbModel *model = small_language_model(context, 0.4f);
     const int64_t held = faults.live_bytes;
     FbGeneratorOptions options = {.struct_bytes = sizeof options, .context = CONTEXT, .sequences = 2, .sampling = {.temperature = 1}};
     FbStatus status = FB_ERR_NO_MEMORY;
