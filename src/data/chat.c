@@ -19,6 +19,24 @@ static const char *trimmed(const char *text, size_t *length)
     return text;
 }
 
+/* The same template comes with line ends of two kinds, and with "\n" spelt out in its texts or not: the hash is of one spelling. */
+static void hash_template(FbSha256 *hash, const char *text, size_t bytes)
+{
+    for (size_t at = 0; at < bytes;) {
+        size_t start = at;
+        while (at < bytes && text[at] != '\r' && !(text[at] == '\\' && at + 1 < bytes && text[at + 1] == 'n')) {
+            at++;
+        }
+        fb_sha256_add(hash, text + start, at - start);
+        if (at < bytes && text[at] == '\\') {
+            fb_sha256_add(hash, "\n", 1);
+            at += 2;
+        } else {
+            at++;
+        }
+    }
+}
+
 FbStatus fb_tokenizer_set_chat(FbTokenizer *tokenizer, const char *text, size_t bytes, FbError *err)
 {
     text = trimmed(text, &bytes);
@@ -28,7 +46,7 @@ FbStatus fb_tokenizer_set_chat(FbTokenizer *tokenizer, const char *text, size_t 
         fb_sha256_drop(hash);
         return fb_error_memory(tokenizer->context, err, "a chat template", bytes);
     }
-    fb_sha256_add(hash, text, bytes);
+    hash_template(hash, text, bytes);
     fb_sha256_finish(hash, tokenizer->chat_sha256);
     tokenizer->chat = copy;
     return FB_OK;
@@ -66,11 +84,14 @@ typedef struct Rendering {
     FbError *err;
 } Rendering;
 
+/* As the vocabulary writes it: decoded, some kinds of tokenizer put a space in front. */
 static void add_token(Rendering *rendering, FbSpecialToken which)
 {
-    size_t bytes;
-    const char *piece = fb_tokenizer_piece(rendering->tokenizer, fb_tokenizer_special(rendering->tokenizer, which), &bytes);
-    fb_text_add_n(&rendering->text, piece != NULL ? piece : "", bytes);
+    const FbVocabulary *vocabulary = &rendering->tokenizer->vocabulary;
+    int32_t id = rendering->tokenizer->special[which];
+    if (id >= 0) {
+        fb_text_add_n(&rendering->text, fb_piece_data(vocabulary, (uint32_t)id), vocabulary->pieces.items[id].bytes);
+    }
 }
 
 /* A text of the table, with {bos} and {eos} in it. */
@@ -98,8 +119,17 @@ static void add(Rendering *rendering, const char *text)
 
 static void add_content(Rendering *rendering, int role, const char *content)
 {
+    static const char thought[] = "</think>";
+    const FbChatFormat *format = rendering->format;
     size_t length = strlen(content);
-    if (rendering->format->trim || (rendering->format->trim_assistant && role == FB_CHAT_ASSISTANT)) {
+    if (format->drop_thoughts && role == FB_CHAT_ASSISTANT) {
+        for (const char *end = strstr(content, thought); end != NULL; end = strstr(content, thought)) {
+            content = end + sizeof thought - 1;
+            content += strspn(content, "\n");
+        }
+        length = strlen(content);
+    }
+    if (format->trim || (format->trim_turns && role != FB_CHAT_SYSTEM)) {
         content = trimmed(content, &length);
     }
     fb_text_add_n(&rendering->text, content, length);
@@ -116,6 +146,11 @@ static int role_of(const char *role)
     return -1;
 }
 
+static FbStatus refuse(const Rendering *rendering, size_t message, const char *why)
+{
+    return fb_error_set(rendering->err, FB_ERR_ARGUMENT, "message %zu: the chat template '%s' %s", message, rendering->format->name, why);
+}
+
 static FbStatus check(const Rendering *rendering)
 {
     const FbChatFormat *format = rendering->format;
@@ -128,16 +163,21 @@ static FbStatus check(const Rendering *rendering)
             return fb_error_set(rendering->err, FB_ERR_ARGUMENT, "message %zu: the role '%s' is none of system, user, assistant", i,
                                 message->role != NULL ? fb_escape(message->role, shown, sizeof shown) : "");
         }
-        if (role == FB_CHAT_SYSTEM && (format->roles[FB_CHAT_SYSTEM].before == NULL || (i > 0 && (format->alternate || format->system_in_user)))) {
-            return fb_error_set(rendering->err, FB_ERR_ARGUMENT, "message %zu: the chat template '%s' takes no system message%s", i, format->name,
-                                i > 0 ? " there" : "");
+        if (role == FB_CHAT_SYSTEM && format->roles[FB_CHAT_SYSTEM].before == NULL) {
+            return refuse(rendering, i, "takes no system message");
+        }
+        if (role == FB_CHAT_SYSTEM && i > 0 && !format->system_anywhere) {
+            return refuse(rendering, i, "takes a system message at the start only");
         }
         if (role != FB_CHAT_SYSTEM && format->alternate && (role == FB_CHAT_USER) != (turns++ % 2 == 0)) {
-            return fb_error_set(rendering->err, FB_ERR_ARGUMENT, "message %zu: the chat template '%s' wants user and assistant in turn", i,
-                                format->name);
+            return refuse(rendering, i, "wants user and assistant in turn");
+        }
+        if (role == FB_CHAT_ASSISTANT && i + 1 == rendering->count && format->user_last) {
+            return refuse(rendering, i, "writes the last answer otherwise than the ones before it: end with the user's message");
         }
     }
-    return FB_OK;
+    bool alone = rendering->count == 0 || (rendering->count == 1 && role_of(rendering->messages[0].role) == FB_CHAT_SYSTEM);
+    return alone && format->system_place != FB_SYSTEM_FIRST ? refuse(rendering, 0, "needs a message of the user") : FB_OK;
 }
 
 static void add_system(Rendering *rendering, const char *content)
@@ -151,37 +191,29 @@ static void render(Rendering *rendering, bool add_assistant)
 {
     const FbChatFormat *format = rendering->format;
     const FbChatMessage *messages = rendering->messages;
-    bool inside = format->system_in_user || format->system_in_last, has_system = rendering->count > 0 && role_of(messages[0].role) == FB_CHAT_SYSTEM;
-    size_t last_user = 0, first_user = 0;
-    for (size_t i = rendering->count; i-- > 0;) {
-        if (role_of(messages[i].role) == FB_CHAT_USER) {
-            last_user = last_user == 0 ? i : last_user;
-            first_user = i;
-        }
-    }
+    size_t count = rendering->count;
+    bool has_system = count > 0 && role_of(messages[0].role) == FB_CHAT_SYSTEM;
+    size_t inside = format->system_place == FB_SYSTEM_IN_LAST ? count - 1 : 1; /* the message that the system's stands in */
     add(rendering, format->start);
-    if (!has_system && format->default_system != NULL && rendering->count > 0) {
+    if (!has_system && format->default_system != NULL && count > 0) {
         add_system(rendering, format->default_system);
     }
-    for (size_t i = 0; i < rendering->count; i++) {
+    for (size_t i = 0; i < count; i++) {
         int role = role_of(messages[i].role);
-        if (role == FB_CHAT_SYSTEM && inside) {
-            continue;
-        }
         if (role == FB_CHAT_SYSTEM) {
-            add_system(rendering, messages[i].content);
+            if (format->system_place == FB_SYSTEM_FIRST) {
+                add_system(rendering, messages[i].content);
+            }
             continue;
         }
         add(rendering, format->roles[role].before);
-        if (role == FB_CHAT_USER && inside && has_system && i == (format->system_in_user ? first_user : last_user)) {
+        if (has_system && format->system_place != FB_SYSTEM_FIRST && i == inside && role == FB_CHAT_USER) {
             add_system(rendering, messages[0].content);
         }
         add_content(rendering, role, messages[i].content);
         add(rendering, format->roles[role].after);
     }
-    if (add_assistant) {
-        add(rendering, format->open);
-    }
+    add(rendering, add_assistant ? format->open : format->close);
 }
 
 FbStatus fb_chat_render(FbContext *context, const FbTokenizer *tokenizer, const FbChatMessage *messages, size_t count, bool add_assistant,

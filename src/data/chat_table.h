@@ -7,21 +7,24 @@
 
 enum { FB_CHAT_SYSTEM, FB_CHAT_USER, FB_CHAT_ASSISTANT, FB_CHAT_ROLES };
 
+typedef enum FbSystemPlace { FB_SYSTEM_FIRST, FB_SYSTEM_IN_FIRST, FB_SYSTEM_IN_LAST } FbSystemPlace;
+
 /* In every text {bos} and {eos} stand for those tokens. */
 typedef struct FbChatFormat {
     const char *name;
-    const char *start;                         /* before everything; NULL: nothing */
+    const char *start;                         /* before everything */
     struct { const char *before, *after; } roles[FB_CHAT_ROLES]; /* system's before NULL: the template takes no system message */
-    const char *open;                          /* the assistant's turn that is to be written; NULL: nothing */
-    const char *default_system;                /* where the first message is not the system's; NULL: none */
-    bool trim;                                 /* white space at the ends of contents goes */
-    bool trim_assistant;                       /* of the assistant's contents only */
+    const char *open, *close;                  /* at the end: the assistant's turn that is to be written, or else this */
+    const char *default_system;                /* where the first message is not the system's */
+    FbSystemPlace system_place;                /* a turn of its own; inside the first, or the last message if that is the user's */
+    bool system_anywhere;                      /* also behind the first message */
+    bool trim, trim_turns;                     /* white space at the ends of contents goes; of all but the system's */
     bool alternate;                            /* user and assistant must take turns, the user first */
-    bool system_in_user;                       /* the system message stands inside the turn of the first user message */
-    bool system_in_last;                       /* ... of the last user message */
+    bool drop_thoughts;                        /* of the assistant's contents all through </think> goes, and the line ends behind it */
+    bool user_last;                            /* the last message must not be the assistant's */
 } FbChatFormat;
 
-/* SHA-256 of templates, in hexadecimal, of the text without white space at its ends. */
+/* SHA-256 of templates in hexadecimal: without white space at the ends, without carriage returns, a line end for each "\n" that is spelt out. */
 typedef struct FbChatHash {
     const char *sha256, *format;
 } FbChatHash;

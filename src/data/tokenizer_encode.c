@@ -168,6 +168,7 @@ static FbStatus encode_valid(FbTokenWork *work, const char *text, size_t bytes, 
     size_t done = 0, from = 0;
     while (next_added(work, &work->tokenizer->added.raw, text, bytes, from, done, &match)) {
         work->first = first && done == 0;
+        work->continued = !first && done == 0;
         if (match.begin > done) {
             FB_TRY(encode_between(work, text + done, match.begin - done));
         }
@@ -176,6 +177,7 @@ static FbStatus encode_valid(FbTokenWork *work, const char *text, size_t bytes, 
         from = match.resume;
     }
     work->first = first && done == 0;
+    work->continued = !first && done == 0;
     return done < bytes ? encode_between(work, text + done, bytes - done) : FB_OK;
 }
 

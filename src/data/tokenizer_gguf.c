@@ -321,6 +321,9 @@ static FbStatus read_special(GgufVocabulary *vocabulary)
             FB_TRY(fb_tokenizer_set_special(vocabulary->tokenizer, keys[i].which, id, keys[i].key, vocabulary->err));
         }
     }
+    if (vocabulary->tokenizer->decode.bytes && vocabulary->tokenizer->special[FB_TOKEN_BOS] < 0) { /* SentencePiece's name for it */
+        vocabulary->tokenizer->special[FB_TOKEN_BOS] = fb_tokenizer_find(vocabulary->tokenizer, "<s>", 3);
+    }
     const FbMeta *end = meta_of(vocabulary, "eom_token_id");
     int64_t id;
     return end != NULL && fb_meta_integer(end, &id) ? fb_tokenizer_set_end(vocabulary->tokenizer, id, "eom_token_id", vocabulary->err) : FB_OK;
@@ -330,6 +333,9 @@ static FbStatus read_special(GgufVocabulary *vocabulary)
 static FbStatus around(GgufVocabulary *vocabulary, bool before, const char *key, int32_t id)
 {
     FbTokenizer *tokenizer = vocabulary->tokenizer;
+    if (id < 0 && meta_of(vocabulary, key) == NULL) {
+        return FB_OK;
+    }
     if (id < 0) {
         return fb_error_set(vocabulary->err, FB_ERR_FORMAT, PREFIX "%s is true, but the file does not name that token", key);
     }

@@ -161,7 +161,7 @@ static FbStatus run_step(FbTokenWork *work, const FbNormalStep *step, const char
     case FB_NORMAL_REPLACE:
         return replace(work, step, text, bytes, original, out);
     case FB_NORMAL_PREPEND:
-        fb_text_add_n(out, (const char *)step->to.data, step->to.count);
+        fb_text_add_n(out, (const char *)step->to.data, work->continued ? 0 : step->to.count);
         fb_text_add_n(out, text, bytes);
         return FB_OK;
     case FB_NORMAL_APPEND:

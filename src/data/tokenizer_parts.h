@@ -229,6 +229,7 @@ typedef struct FbTokenWork {
     FbContext *context;
     unsigned flags;
     bool first;                /* nothing of the text lies before this piece of it */
+    bool continued;            /* bytes that are no UTF-8 lie before it: no space is put in front */
     FB_ARRAY(int32_t) ids;
     FbText normal[2];          /* text between steps, in turn */
     FbText split[2];

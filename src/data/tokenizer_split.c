@@ -162,15 +162,16 @@ static FbWord rewrite(FbTokenWork *work, const FbSplitStep *step, const char *te
     FbWord written = {out->length, 0};
     const char *start = text + word.begin;
     size_t bytes = word.end - word.begin;
+    bool continued = work->continued && word.begin == 0;
     if (step->kind == FB_SPLIT_PREFIX_SPACE) {
-        fb_text_add_n(out, " ", start[0] != ' ');
+        fb_text_add_n(out, " ", start[0] != ' ' && !continued);
         fb_text_add_n(out, start, bytes);
     } else {
         const char *mark = (const char *)step->mark.data;
         size_t length = step->mark.count;
         bool marked = start[0] == ' ' || (bytes >= length && memcmp(start, mark, length) == 0);
         bool prefix = step->prepend == FB_PREPEND_ALWAYS || (step->prepend == FB_PREPEND_FIRST && work->first && word.begin == 0);
-        if (prefix && !marked) {
+        if (prefix && !marked && !continued) {
             fb_text_add_n(out, mark, length);
         }
         for (size_t i = 0; i < bytes;) {

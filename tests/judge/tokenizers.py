@@ -1,0 +1,64 @@
+#!/usr/bin/env python3
+"""Tokenizers of every kind against the tokenizers library: trained here on the corpus, then equal ids and decoded texts on all its lines and on random
+strings of many scripts.
+
+usage: tokenizers.py TOKENIZE_LINES CORPUS [TOKENIZER ...]     TOKENIZER: a tokenizer.json or Hugging Face folder to compare instead
+"""
+import os
+import subprocess
+import sys
+import tempfile
+
+folder = os.path.dirname(os.path.abspath(__file__))
+sys.path = [path for path in sys.path if os.path.abspath(path or ".") != folder]  # this file has the library's name
+sys.path.insert(0, os.path.join(folder, "..", "data"))
+try:
+    import tokenizers
+except ImportError:
+    print("skipped: no judges: FEWBIT_PYTHON has no tokenizers library; tools/judge_env.sh makes one that has")
+    sys.exit(77)
+import make_tokenizers  # noqa: E402
+
+
+def compare(program, path, name, tokenizer, texts):
+    lines = "\n".join(text.encode().hex() for text in texts) + "\n"
+    run = subprocess.run([program, path], input=lines, capture_output=True, text=True)
+    if run.returncode != 0:
+        print(f"FAILED {name}: {run.stderr}")
+        return 1
+    bad = 0
+    for text, line in zip(texts, run.stdout.split("\n"), strict=False):
+        ids, decoded = line.split("\t")
+        want, text_back = make_tokenizers.vectors(tokenizer, text)
+        same = list(map(int, ids.split())) == want
+        # Bytes that are no UTF-8 stay as they are here, the library writes U+FFFD.
+        back = bytes.fromhex(decoded).decode("utf-8", "replace").replace("\ufffd", "") == text_back.replace("\ufffd", "")
+        if not (same and back):
+            bad += 1
+            if bad <= 3:
+                print(f"DIFFERENT {name} {text[:60]!r}: {ids[:80]} / {want[:20]}; {decoded[:60]} / {text_back.encode().hex()[:60]}")
+    print(f"{name}: {len(texts)} texts, {bad} different")
+    return bad
+
+
+def main():
+    program, corpus = sys.argv[1:3]
+    lines = open(corpus, encoding="utf-8").read().split("\n")
+    bad = 0
+    if len(sys.argv) > 3:
+        texts = make_tokenizers.texts(lines, 4000, 11)
+        for path in sys.argv[3:]:
+            file = os.path.join(path, "tokenizer.json") if os.path.isdir(path) else path
+            bad += compare(program, path, path, tokenizers.Tokenizer.from_file(file), texts)
+        return bad > 0
+    texts = make_tokenizers.texts(lines[:600], 1500, 11)
+    with tempfile.TemporaryDirectory() as where:
+        for name, tokenizer in make_tokenizers.make(lines[:800] + make_tokenizers.EXTRA, 1500).items():
+            path = os.path.join(where, name + ".json")
+            tokenizer.save(path)
+            bad += compare(program, path, name, tokenizer, texts)
+    return bad > 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
