@@ -152,7 +152,7 @@ FB_INLINE __m256 mxfp4_row(const LowbitWeights *x, const FbCodes32 *a, __m256 c)
     return add_sum(x, a, _mm256_sub_epi32(sum_u5(x, a), _mm256_add_epi32(sum8, _mm256_srai_epi32(sum8, 1))), c);
 }
 
-enum { UNPACKED_BLOCKS = 8 };
+enum { UNPACKED_BLOCKS = 8, TILE_BLOCKS = 128 };
 
 /* name_few: a panel as it is; name_some: blocks [block, block + count) of a panel, unpacked; rows from `first` on. */
 #define LOWBIT_EACH_ROW_CALL(row, x, at, rows) \
@@ -166,7 +166,7 @@ enum { UNPACKED_BLOCKS = 8 };
     if ((rows) > 3) {                          \
         s3 = row(x, a3 + (at), s3);            \
     }
-#define LOWBIT_32(name, bytes)                                                                                                 \
+#define LOWBIT_32(name, bytes, many)                                                                                           \
     FB_INLINE void name##_few(const FbProductLowbit *p, const uint8_t *w, float *c, const size_t rows)                         \
     {                                                                                                                          \
         __m256 s0 = _mm256_setzero_ps(), s1 = s0, s2 = s0, s3 = s0;                                                            \
@@ -217,14 +217,84 @@ enum { UNPACKED_BLOCKS = 8 };
             }                                                                                                                  \
         }                                                                                                                      \
     }                                                                                                                          \
-    LOWBIT_ENTRY(name, bytes)
-LOWBIT_32(q4_0, 18)
-LOWBIT_32(q4_1, 20)
-LOWBIT_32(q5_0, 22)
-LOWBIT_32(q5_1, 24)
-LOWBIT_32(q8_0, 34)
-LOWBIT_32(iq4_nl, 18)
-LOWBIT_32(mxfp4, 17)
+    LOWBIT_ENTRY(name, bytes, many)
+
+/* q4_0 with two panels at a time; its nibbles are taken apart on the way. */
+FB_INLINE LowbitPairs both_nibbles(LowbitPairs sum, const __m256i *low, const __m256i *high, const int8_t *a)
+{
+    return lowbit_pairs_add(lowbit_pairs_add(sum, low[0], low[1], a), high[0], high[1], a + 16);
+}
+FB_INLINE void q4_0_add(const __m256 *d, const FbCodes32 *a, LowbitPairs pairs, __m256 *c)
+{
+    const __m256 scale = _mm256_set1_ps(a->scale);
+    const __m256i zero = sum8_of(a);
+    const __m256 first = _mm256_cvtepi32_ps(_mm256_sub_epi32(in_lanes(pairs.p0), zero));
+    const __m256 second = _mm256_cvtepi32_ps(_mm256_sub_epi32(in_lanes(pairs.p1), zero));
+    c[0] = _mm256_fmadd_ps(_mm256_mul_ps(d[0], scale), first, c[0]);
+    c[1] = _mm256_fmadd_ps(_mm256_mul_ps(d[1], scale), second, c[1]);
+}
+/* Blocks [0, count) from where w and a point. */
+static void q4_0_tile(const uint8_t *w0, const uint8_t *w1, const FbCodes32 *const *rows, size_t count, bool first, float *c, size_t c_stride)
+{
+    __m256 sums[8];
+    for (size_t i = 0; i < 8; i++) {
+        sums[i] = first ? _mm256_setzero_ps() : _mm256_loadu_ps(c + i / 2 * c_stride + i % 2 * FB_LOWBIT_COLS);
+    }
+    const __m256i mask = _mm256_set1_epi8(15);
+    const FbCodes32 *a0 = rows[0], *a1 = rows[1], *a2 = rows[2], *a3 = rows[3];
+    const size_t steps = lowbit_steps;
+    for (size_t b = 0; b < count; b++, w0 += 18 * FB_LOWBIT_COLS, w1 += 18 * FB_LOWBIT_COLS, a0++, a1++, a2++, a3++) {
+        const LowbitPairs zero = {_mm256_setzero_si256(), _mm256_setzero_si256()};
+        LowbitSums s = {zero, zero, zero, zero};
+        for (size_t i = 0; i < steps; i++) {
+            const __m256i x0 = lowbit_load(w0 + 16 + 32 * i), x1 = lowbit_load(w1 + 16 + 32 * i);
+            const __m256i low[2] = {_mm256_and_si256(x0, mask), _mm256_and_si256(x1, mask)};
+            const __m256i high[2] = {_mm256_and_si256(_mm256_srli_epi16(x0, 4), mask), _mm256_and_si256(_mm256_srli_epi16(x1, 4), mask)};
+            s.r0 = both_nibbles(s.r0, low, high, a0->codes + 4 * i);
+            s.r1 = both_nibbles(s.r1, low, high, a1->codes + 4 * i);
+            s.r2 = both_nibbles(s.r2, low, high, a2->codes + 4 * i);
+            s.r3 = both_nibbles(s.r3, low, high, a3->codes + 4 * i);
+        }
+        const __m256 d[2] = {lowbit_halves(w0), lowbit_halves(w1)};
+        q4_0_add(d, a0, s.r0, sums);
+        q4_0_add(d, a1, s.r1, sums + 2);
+        q4_0_add(d, a2, s.r2, sums + 4);
+        q4_0_add(d, a3, s.r3, sums + 6);
+    }
+    for (size_t i = 0; i < 8; i++) {
+        _mm256_storeu_ps(c + i / 2 * c_stride + i % 2 * FB_LOWBIT_COLS, sums[i]);
+    }
+}
+static void q4_0_tiles(const FbProductLowbit *p)
+{
+    const size_t panel_bytes = p->blocks * 18 * FB_LOWBIT_COLS;
+    for (size_t block = 0; block < p->blocks; block += TILE_BLOCKS) {
+        const size_t count = p->blocks - block < TILE_BLOCKS ? p->blocks - block : TILE_BLOCKS;
+        for (size_t panel = 0; panel < p->panels; panel += 2) {
+            const uint8_t *w = p->w + panel * panel_bytes + block * 18 * FB_LOWBIT_COLS;
+            for (size_t side = 2; panel + 2 < p->panels && side < 4; side++) {
+                lowbit_fetch(w + side * panel_bytes, count * 18 * FB_LOWBIT_COLS);
+            }
+            for (size_t r = 0; r < p->rows; r += 4) {
+                const FbCodes32 *rows[4];
+                for (size_t i = 0; i < 4; i++) {
+                    rows[i] = (const FbCodes32 *)(const void *)((const char *)p->a + (r + i) * p->a_stride) + block;
+                }
+                q4_0_tile(w, w + panel_bytes, rows, count, block == 0, p->c + r * p->c_stride + panel * FB_LOWBIT_COLS, p->c_stride);
+            }
+        }
+    }
+}
+static void q4_0_many(const FbProductLowbit *p);
+static void q4_0_divided(const FbProductLowbit *p) { lowbit_divide(p, 18, q4_0_tiles, q4_0_many); }
+
+LOWBIT_32(q4_0, 18, q4_0_divided)
+LOWBIT_32(q4_1, 20, q4_1_many)
+LOWBIT_32(q5_0, 22, q5_0_many)
+LOWBIT_32(q5_1, 24, q5_1_many)
+LOWBIT_32(q8_0, 34, q8_0_many)
+LOWBIT_32(iq4_nl, 18, iq4_nl_many)
+LOWBIT_32(mxfp4, 17, mxfp4_many)
 
 /* ---- halves: A stays float ---- */
 
@@ -235,7 +305,7 @@ FB_INLINE __m256 bf16_eight(const uint8_t *w)
 }
 
 /* Panels side by side: a chain waits for its last sum, several do not wait for each other. */
-enum { HALF_PANELS = 8 };
+enum { HALF_PANELS = 8, HALF_DEPTH = 256 };
 #define LOWBIT_HALVES(name)                                                                                             \
     FB_INLINE void name##_side(const FbProductLowbit *p, size_t first, const size_t panels)                             \
     {                                                                                                                   \
@@ -259,7 +329,7 @@ enum { HALF_PANELS = 8 };
             }                                                                                                           \
         }                                                                                                               \
     }                                                                                                                   \
-    void fb_lowbit_##name##_avx2(const FbProductLowbit *p)                                                              \
+    static void name##_rest(const FbProductLowbit *p)                                                                   \
     {                                                                                                                   \
         size_t panel = 0;                                                                                               \
         for (; panel + HALF_PANELS <= p->panels; panel += HALF_PANELS) {                                                \
@@ -269,8 +339,56 @@ enum { HALF_PANELS = 8 };
             name##_side(p, panel, 1);                                                                                   \
         }                                                                                                               \
     }
+/* Four rows and two panels; parts of A that stay in a near cache. */
+#define LOWBIT_HALVES_MANY(name)                                                                                        \
+    FB_INLINE void name##_tile(const FbProductLowbit *p, const uint8_t *w0, const uint8_t *w1, size_t first, size_t count, \
+                               size_t row, float *c)                                                                    \
+    {                                                                                                                   \
+        __m256 s[8];                                                                                                    \
+        const float *a[4];                                                                                              \
+        for (size_t r = 0; r < 4; r++) {                                                                                \
+            a[r] = (const float *)(const void *)((const char *)p->a + (row + r) * p->a_stride) + first;                 \
+            s[2 * r] = first > 0 ? _mm256_loadu_ps(c + r * p->c_stride) : _mm256_setzero_ps();                          \
+            s[2 * r + 1] = first > 0 ? _mm256_loadu_ps(c + r * p->c_stride + FB_LOWBIT_COLS) : _mm256_setzero_ps();     \
+        }                                                                                                               \
+        for (size_t k = 0; k < count; k++) {                                                                            \
+            const __m256 x0 = name##_eight(w0 + 16 * k), x1 = name##_eight(w1 + 16 * k);                                \
+            for (size_t r = 0; r < 4; r++) {                                                                            \
+                const __m256 y = _mm256_set1_ps(a[r][k]);                                                               \
+                s[2 * r] = _mm256_fmadd_ps(y, x0, s[2 * r]);                                                            \
+                s[2 * r + 1] = _mm256_fmadd_ps(y, x1, s[2 * r + 1]);                                                    \
+            }                                                                                                           \
+        }                                                                                                               \
+        for (size_t r = 0; r < 4; r++) {                                                                                \
+            _mm256_storeu_ps(c + r * p->c_stride, s[2 * r]);                                                            \
+            _mm256_storeu_ps(c + r * p->c_stride + FB_LOWBIT_COLS, s[2 * r + 1]);                                       \
+        }                                                                                                               \
+    }                                                                                                                   \
+    static void name##_tiles(const FbProductLowbit *p)                                                                  \
+    {                                                                                                                   \
+        const size_t panel_bytes = p->blocks * 2 * FB_LOWBIT_COLS;                                                      \
+        for (size_t first = 0; first < p->blocks; first += HALF_DEPTH) {                                                \
+            const size_t count = p->blocks - first < HALF_DEPTH ? p->blocks - first : HALF_DEPTH;                       \
+            for (size_t panel = 0; panel < p->panels; panel += 2) {                                                     \
+                const uint8_t *w = p->w + panel * panel_bytes + first * 16;                                             \
+                for (size_t r = 0; r < p->rows; r += 4) {                                                               \
+                    name##_tile(p, w, w + panel_bytes, first, count, r, p->c + r * p->c_stride + panel * FB_LOWBIT_COLS); \
+                }                                                                                                       \
+            }                                                                                                           \
+        }                                                                                                               \
+    }                                                                                                                   \
+    void fb_lowbit_##name##_avx2(const FbProductLowbit *p)                                                              \
+    {                                                                                                                   \
+        if (p->rows < 4) {                                                                                              \
+            name##_rest(p);                                                                                             \
+        } else {                                                                                                        \
+            lowbit_divide(p, 2, name##_tiles, name##_rest);                                                             \
+        }                                                                                                               \
+    }
 LOWBIT_HALVES(f16)
 LOWBIT_HALVES(bf16)
+LOWBIT_HALVES_MANY(f16)
+LOWBIT_HALVES_MANY(bf16)
 
 /* ---- rounding A ---- */
 

@@ -60,7 +60,7 @@ FB_INLINE __m256i lowbit_pairs_u6(const __m256i *w, const int8_t *a)
  * all panels and rows are done before the next, so that these parts of A stay in the first cache; each is unpacked once, and C holds the
  * chains in between. */
 enum { LOWBIT_FEW = 4 };
-#define LOWBIT_ENTRY(name, bytes)                                                                            \
+#define LOWBIT_ENTRY(name, bytes, many)                                                                      \
     void fb_lowbit_##name##_avx2(const FbProductLowbit *p)                                                   \
     {                                                                                                        \
         for (size_t i = 0; p->rows <= LOWBIT_FEW && i < p->panels; i++) {                                    \
@@ -74,7 +74,7 @@ enum { LOWBIT_FEW = 4 };
             }                                                                                                \
         }                                                                                                    \
         if (p->rows > LOWBIT_FEW) {                                                                          \
-            name##_many(p);                                                                                  \
+            many(p);                                                                                         \
         }                                                                                                    \
     }
 
@@ -83,6 +83,45 @@ FB_INLINE void lowbit_fetch(const uint8_t *w, size_t bytes)
 {
     for (size_t i = 0; i < bytes; i += 64) {
         _mm_prefetch((const char *)w + i, _MM_HINT_T0);
+    }
+}
+
+/* ---- two panels at once: what is sent to all lanes serves both ---- */
+
+typedef struct LowbitPairs { __m256i p0, p1; } LowbitPairs;
+typedef struct LowbitSums { LowbitPairs r0, r1, r2, r3; } LowbitSums; /* of four rows */
+
+FB_INLINE LowbitPairs lowbit_pairs_add(LowbitPairs sum, __m256i w0, __m256i w1, const int8_t *a)
+{
+    const __m256i x = lowbit_four(a);
+    return (LowbitPairs){_mm256_add_epi16(sum.p0, _mm256_maddubs_epi16(w0, x)), _mm256_add_epi16(sum.p1, _mm256_maddubs_epi16(w1, x))};
+}
+
+/* Read at run time, so that a loop over the registers of a run stays a loop: unrolled, it would keep more sums than there are registers. */
+static const volatile size_t lowbit_steps = 4;
+
+/* Four rows and two panels at a time by `tiles`; what is left over by `rest`. */
+FB_INLINE void lowbit_divide(const FbProductLowbit *p, size_t bytes, FbLowbitRun tiles, FbLowbitRun rest)
+{
+    FbProductLowbit part = *p;
+    part.rows = p->rows / 4 * 4;
+    part.panels = p->panels / 2 * 2;
+    if (part.panels > 0) {
+        tiles(&part);
+    }
+    if (p->panels % 2 != 0) {
+        FbProductLowbit last = part;
+        last.panels = 1;
+        last.w += part.panels * p->blocks * bytes * FB_LOWBIT_COLS;
+        last.c += part.panels * FB_LOWBIT_COLS;
+        rest(&last);
+    }
+    if (part.rows < p->rows) {
+        FbProductLowbit few = *p;
+        few.rows = p->rows - part.rows;
+        few.a = (const char *)p->a + part.rows * p->a_stride;
+        few.c += part.rows * p->c_stride;
+        rest(&few);
     }
 }
 

@@ -324,7 +324,8 @@ FB_INLINE __m256i q3_k_row(const LowbitPart *x, const FbCodes256 *a, size_t chun
             }                                                                                                                     \
         }                                                                                                                         \
     }                                                                                                                             \
-    LOWBIT_ENTRY(name, bytes)
+    LOWBIT_ENTRY(name, bytes, name##_many)
+
 LOWBIT_256(q2_k, 84, 2, 4)
 LOWBIT_256(q3_k, 110, 2, 4)
 LOWBIT_256(q4_k, 144, 4, 2)

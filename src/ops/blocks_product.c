@@ -13,8 +13,7 @@ enum {
     UNIT_BYTES = 128 << 10,  /* of weights in a unit of work at least, as long as there are UNITS_WANTED units */
     UNITS_WANTED = 16,
     ROW_STEP = 4,      /* rows that kernels take together */
-    ASIDE_ROWS = 16,
-    HALVES_ROWS = 4
+    ASIDE_ROWS = 16
 };
 
 typedef struct BlocksFloat {
@@ -127,15 +126,9 @@ static size_t codes_stride(const FbPackedBlocks *w)
 bool fb_blocks_product_has_codes(const FbPackedBlocks *w) { return fb_lowbit_form_of(w->type->number) != FB_LOWBIT_COUNT; }
 bool fb_blocks_product_is_exact(const FbPackedBlocks *w) { return w->type->elements == 1; }
 
-/* Halves of many rows are better decoded once for all of them. */
-static bool on_codes(const FbPackedBlocks *w, size_t rows, bool codes)
-{
-    return codes && (w->type->elements > 1 || rows <= HALVES_ROWS);
-}
-
 size_t fb_blocks_product_scratch(FbContext *context, const FbPackedBlocks *w, size_t rows, bool codes)
 {
-    if (on_codes(w, rows, codes)) {
+    if (codes) {
         return w->type->elements == 1 ? 0 : rows * codes_stride(w);
     }
     return (size_t)fb_context_threads(context) * slot_floats(fb_product_f32_pick(fb_context_cpu(context)), w) * sizeof(float);
@@ -227,7 +220,7 @@ void fb_blocks_product(FbContext *context, const FbBlocksProduct *product)
     if (product->rows == 0) {
         return;
     }
-    if (on_codes(product->w, product->rows, product->codes)) {
+    if (product->codes) {
         product_on_codes(context, product);
     } else {
         product_in_float(context, product);
