@@ -57,6 +57,8 @@ CASES = {
     "gpt_neox_serial": ("GPTNeoX", {"rotary_pct": 0.5, "use_parallel_residual": False}),
     "bloom": ("Bloom", {"n_layer": 2, "n_head": 4}),
     "bloom_6_heads": ("Bloom", {"hidden_size": 72, "n_layer": 2, "n_head": 6}),
+    "bloom_normed": ("Bloom", {"n_layer": 2, "n_head": 4, "apply_residual_connection_post_layernorm": True}),
+    "opt_350m": ("OPT", {"ffn_dim": 96, "word_embed_proj_dim": 48, "do_layer_norm_before": False}),
     "opt": ("OPT", {"ffn_dim": 96, "word_embed_proj_dim": 64, "do_layer_norm_before": True}),
 }
 HEADS = {"GPT2": "GPT2LMHeadModel", "Gemma3Text": "Gemma3ForCausalLM"}

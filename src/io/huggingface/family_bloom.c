@@ -28,7 +28,7 @@ static FbStatus read_bloom(FbLanguageConfig *config, FbLanguageSpec *spec, FbErr
     spec->info.context_length = CONTEXT;
     FB_TRY(fb_config_sizes(config, &keys, spec, err));
     FB_TRY(fb_config_int(config, "seq_length", NULL, 1, FB_LANGUAGE_CONTEXT_MAX, &spec->info.context_length, err));
-    return fb_config_only(config, "apply_residual_connection_post_layernorm", false, err);
+    return fb_config_bool(config, "apply_residual_connection_post_layernorm", NULL, &spec->norm_is_residual, err);
 }
 
 static const char *const architectures[] = {"bloom", NULL};

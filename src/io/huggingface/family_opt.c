@@ -1,4 +1,5 @@
-/* OPT: layer norms, learned positions that begin at the third row of their table, ReLU.
+/* OPT: layer norms, learned positions that begin at the third row of their table, ReLU. One size has a narrower embedding and its norms behind the
+ * sums.
  *
  * Source: Zhang et al. 2022 (arXiv:2205.01068). */
 #include "io/huggingface/language_config.h"
@@ -21,13 +22,14 @@ static FbStatus read_opt(FbLanguageConfig *config, FbLanguageSpec *spec, FbError
     spec->tied = true;
     FB_TRY(fb_config_sizes(config, &keys, spec, err));
     int64_t width = spec->info.hidden;
+    bool before = true;
     FB_TRY(fb_config_int(config, "word_embed_proj_dim", NULL, 1, FB_LANGUAGE_SIZE_MAX, &width, err));
-    if (width != spec->info.hidden) {
-        return fb_error_set(err, FB_ERR_UNSUPPORTED, "config.json: 'word_embed_proj_dim' is %lld, not 'hidden_size': not understood", (long long)width);
-    }
-    FB_TRY(fb_config_only(config, "do_layer_norm_before", true, err));
-    FB_TRY(fb_config_only(config, "layer_norm_elementwise_affine", true, err));
-    return fb_config_only(config, "_remove_final_layer_norm", false, err);
+    FB_TRY(fb_config_bool(config, "do_layer_norm_before", NULL, &before, err));
+    FB_TRY(fb_config_bool(config, "_remove_final_layer_norm", NULL, &spec->no_final_norm, err));
+    spec->embedding_width = width != spec->info.hidden ? width : 0;
+    spec->norms_behind = !before;
+    spec->no_final_norm |= !before;
+    return fb_config_only(config, "layer_norm_elementwise_affine", true, err);
 }
 
 static const char *const architectures[] = {"opt", NULL};
@@ -46,6 +48,8 @@ static const char *const names[FB_ROLE_COUNT] = {
     [FB_ROLE_FEED_NORM] = "layers.#.final_layer_norm",
     [FB_ROLE_UP] = "layers.#.fc1",
     [FB_ROLE_DOWN] = "layers.#.fc2",
+    [FB_ROLE_WIDEN] = "project_in",
+    [FB_ROLE_NARROW] = "project_out",
 };
 
 const FbLanguageFamily fb_family_opt = {

@@ -53,13 +53,18 @@ static void add_output(FbLanguageBuild *b, FbId logits)
 
 /* ---- the model ---- */
 
+static int64_t embedding_width(const FbLanguageSpec *spec) { return spec->embedding_width != 0 ? spec->embedding_width : spec->info.hidden; }
+
 static FbId embed(FbLanguageBuild *b)
 {
     const FbLanguageSpec *spec = b->spec;
-    FbId table = fb_build_matrix(b, FB_ROLE_EMBEDDING, 0, spec->info.vocabulary, spec->info.hidden);
+    FbId table = fb_build_matrix(b, FB_ROLE_EMBEDDING, 0, spec->info.vocabulary, embedding_width(spec));
     FbId x = fb_build_2(b, "Gather", "embedding", table, b->ids);
     if (spec->embedding_scale != 1.0) {
         x = fb_build_2(b, "Mul", "embedding.scaled", x, fb_build_scalar(b, "embedding.scale", spec->embedding_scale));
+    }
+    if (spec->embedding_width != 0) {
+        x = fb_build_linear(b, FB_ROLE_WIDEN, "embedding.wide", x, spec->info.hidden, spec->embedding_width);
     }
     if (spec->positions == FB_POSITIONS_LEARNED) {
         int64_t offset = spec->position_offset, count = spec->info.context_length;
@@ -69,23 +74,33 @@ static FbId embed(FbLanguageBuild *b)
     return spec->embedding_norm ? fb_build_norm(b, FB_ROLE_EMBEDDING_NORM, "embedding.norm", x, spec->info.hidden) : x;
 }
 
+/* A part's norm, where it stands in front of it (behind: false) or behind the sum. */
+static FbId norm_at(FbLanguageBuild *b, bool behind, FbLanguageRole role, const char *name, FbId x)
+{
+    return b->spec->norms_behind == behind ? fb_build_norm(b, role, name, x, b->spec->info.hidden) : x;
+}
+
 static FbId add_layer(FbLanguageBuild *b, FbId x)
 {
     const FbLanguageSpec *spec = b->spec;
     int64_t hidden = spec->info.hidden;
-    FbId attended = fb_build_attention(b, fb_build_norm(b, FB_ROLE_ATTENTION_NORM, "attention.norm", x, hidden));
+    FbId read = norm_at(b, false, FB_ROLE_ATTENTION_NORM, "attention.norm", x);
+    FbId attended = fb_build_attention(b, read);
     if (spec->after_norms) {
         attended = fb_build_norm(b, FB_ROLE_AFTER_ATTENTION_NORM, "attention.after", attended, hidden);
     }
-    FbId middle = spec->parallel ? x : fb_build_2(b, "Add", "middle", x, attended);
-    FbId fed = fb_build_feed_forward(b, fb_build_norm(b, FB_ROLE_FEED_NORM, "feed.norm", middle, hidden));
+    FbId middle = spec->parallel ? x : fb_build_2(b, "Add", "middle", spec->norm_is_residual ? read : x, attended);
+    middle = norm_at(b, true, FB_ROLE_ATTENTION_NORM, "attention.norm", middle);
+    read = norm_at(b, false, FB_ROLE_FEED_NORM, "feed.norm", middle);
+    FbId fed = fb_build_feed_forward(b, read);
     if (spec->after_norms) {
         fed = fb_build_norm(b, FB_ROLE_AFTER_FEED_NORM, "feed.after", fed, hidden);
     }
     if (spec->parallel) {
         fed = fb_build_2(b, "Add", "both", fed, attended);
     }
-    return fb_build_2(b, "Add", "out", middle, fed);
+    x = fb_build_2(b, "Add", "out", spec->norm_is_residual ? read : middle, fed);
+    return norm_at(b, true, FB_ROLE_FEED_NORM, "feed.norm", x);
 }
 
 static FbId head(FbLanguageBuild *b, FbId x)
@@ -93,9 +108,15 @@ static FbId head(FbLanguageBuild *b, FbId x)
     const FbLanguageSpec *spec = b->spec;
     bool own = b->gguf ? fb_build_has(b, FB_ROLE_HEAD, 0, ".weight") : !spec->tied;
     x = fb_build_2(b, "Gather", "rows", x, b->rows);
-    x = fb_build_norm(b, FB_ROLE_FINAL_NORM, "final.norm", x, spec->info.hidden);
+    if (!spec->no_final_norm) {
+        x = fb_build_norm(b, FB_ROLE_FINAL_NORM, "final.norm", x, spec->info.hidden);
+    }
+    if (spec->embedding_width != 0) {
+        x = fb_build_linear(b, FB_ROLE_NARROW, "final.narrow", x, spec->embedding_width, spec->info.hidden);
+    }
     double cap = spec->logit_softcap;
-    x = fb_build_linear(b, own ? FB_ROLE_HEAD : FB_ROLE_EMBEDDING, cap != 0.0 ? "logits.raw" : "logits", x, spec->info.vocabulary, spec->info.hidden);
+    x = fb_build_linear(b, own ? FB_ROLE_HEAD : FB_ROLE_EMBEDDING, cap != 0.0 ? "logits.raw" : "logits", x, spec->info.vocabulary,
+                        embedding_width(spec));
     if (cap != 0.0) {
         x = fb_build_2(b, "Mul", "logits.divided", x, fb_build_scalar(b, "logits.reciprocal", 1.0 / cap));
         x = fb_build_2(b, "Mul", "logits", fb_build_1(b, "Tanh", "logits.bent", x), fb_build_scalar(b, "logits.cap", cap));

@@ -23,6 +23,7 @@ typedef enum FbLanguageRole {
     FB_ROLE_AFTER_ATTENTION_NORM, FB_ROLE_FEED_NORM, FB_ROLE_GATE_UP, FB_ROLE_GATE, FB_ROLE_UP, FB_ROLE_DOWN, FB_ROLE_AFTER_FEED_NORM,
     FB_ROLE_ROUTER, FB_ROLE_EXPERT_GATE, FB_ROLE_EXPERT_UP, FB_ROLE_EXPERT_DOWN,
     FB_ROLE_EXPERTS_GATE, FB_ROLE_EXPERTS_UP, FB_ROLE_EXPERTS_DOWN, /* of all experts in one tensor */
+    FB_ROLE_WIDEN, FB_ROLE_NARROW,                                  /* between the embedding's width and the layers' */
     FB_ROLE_COUNT
 } FbLanguageRole;
 
@@ -73,6 +74,10 @@ typedef struct FbLanguageSpec {
     bool head_norms;                 /* queries and keys are normalized per head */
     bool after_norms;                /* what attention and feed-forward give is normalized, too */
     bool parallel;                   /* both parts read the same input */
+    bool norms_behind;               /* a part's norm follows the sum with what it has read */
+    bool norm_is_residual;           /* what is added to a part is what its norm gave */
+    bool no_final_norm;
+    int64_t embedding_width;         /* 0: that of the layers */
     bool embedding_norm;
     bool tied;                       /* no head of its own */
     double embedding_scale;          /* 1: none */
