@@ -42,6 +42,7 @@ typedef struct FbCodesKernel {
     const char *name;
     unsigned needs; /* FbCpu bits */
     void (*map_u8)(const uint8_t *x, uint8_t *y, size_t count, const uint8_t table[256]);
+    void (*map_rows)(const uint8_t *x, size_t x_stride, uint8_t *y, size_t y_stride, size_t rows, size_t count, const uint8_t table[256]);
     void (*map_f32)(const uint8_t *x, float *y, size_t count, const float table[256]);
     void (*quantize)(const float *x, uint8_t *y, size_t count, const FbCodeGrid *grid);    /* clamp(rint(x / scale) + zero): ONNX's division */
     void (*dequantize)(const uint8_t *x, float *y, size_t count, const FbCodeGrid *grid);  /* scale * (code - zero) */
@@ -49,6 +50,7 @@ typedef struct FbCodesKernel {
     void (*max_pool)(const FbCodesPool *pool);      /* y: uint8_t of the same grid; 0 where every tap is padding */
     void (*average_pool)(const FbCodesPool *pool);          /* the reals of the taps added in order, over the divisor; then the store, by a
                                                                division: the bits of AveragePool on reals between two Quants */
+    void (*transpose)(const uint8_t *x, size_t x_stride, size_t rows, size_t cols, uint8_t *y, size_t y_stride); /* y[c][r] = x[r][c]; apart */
 } FbCodesKernel;
 
 extern const FbCodesKernel *const fb_codes_kernels[]; /* best first, ends with scalar */

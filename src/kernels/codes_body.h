@@ -6,6 +6,27 @@
 
 static void codes_map_u8(const uint8_t *x, uint8_t *y, size_t count, const uint8_t table[256]) { fb_vb_map(x, y, count, table); }
 
+/* Rows that are no multiple of 32 codes are taken two at a time. */
+static void codes_map_rows(const uint8_t *x, size_t x_stride, uint8_t *y, size_t y_stride, size_t rows, size_t count, const uint8_t table[256])
+{
+    const size_t whole = count / 32 * 32, pair = count - whole >= FB_LANES ? FB_LANES : 0, rest = whole + pair;
+    size_t r = 0;
+    for (; r + 2 <= rows; r += 2, x += 2 * x_stride, y += 2 * y_stride) {
+        fb_vb_map(x, y, whole, table);
+        fb_vb_map(x + x_stride, y + y_stride, whole, table);
+        if (pair) {
+            fb_vb_map_pair(x + whole, y + whole, x + x_stride + whole, y + y_stride + whole, table);
+        }
+        for (size_t i = rest; i < count; i++) {
+            y[i] = table[x[i]];
+            y[y_stride + i] = table[x[x_stride + i]];
+        }
+    }
+    if (r < rows) {
+        fb_vb_map(x, y, count, table);
+    }
+}
+
 static void codes_map_f32(const uint8_t *x, float *y, size_t count, const float table[256]) { fb_v_map(x, y, count, table); }
 
 /* n in [1, 16] codes. */
@@ -163,15 +184,15 @@ static void codes_binary(const FbCodesBinary *r)
     FbCodesBinary row = *r;
     for (size_t i = 0;;) {
         run(&row, &pair);
-        if (r->after.codes && r->after.table) {
-            fb_vb_map(row.y, row.y, r->count, r->after.table);
-        }
         if (++i >= r->rows) {
-            return;
+            break;
         }
         codes_next_row(&row.a);
         codes_next_row(&row.b);
         row.y = r->after.codes ? (void *)((uint8_t *)row.y + r->y_stride) : (void *)((float *)row.y + r->y_stride);
+    }
+    if (r->after.codes && r->after.table) {
+        codes_map_rows(r->y, r->y_stride, r->y, r->y_stride, r->rows > 1 ? r->rows : 1, r->count, r->after.table);
     }
 }
 
@@ -229,6 +250,84 @@ static void codes_average_pool(const FbCodesPool *p)
     }
 }
 
-const FbCodesKernel FB_ISA(fb_codes) = {FB_ISA_NAME,  FB_ISA_NEEDS,     codes_map_u8, codes_map_f32, codes_quantize, codes_dequantize,
-                                        codes_binary, codes_max_pool, codes_average_pool};
+/* ---- memory orders ---- */
+
+enum { CODES_SQUARE = 16 };
+
+/* Sixteen times sixteen, in `a`. The bits of an element's place, row then column, turn left by one in each of four rounds. */
+CODES_INLINE void codes_turn(FbVb a[CODES_SQUARE])
+{
+    FbVb b[CODES_SQUARE];
+    for (int round = 0; round < 2; round++) {
+        for (size_t i = 0; i < CODES_SQUARE / 2; i++) {
+            b[2 * i] = fb_vb_zip_low(a[i], a[i + 8]);
+            b[2 * i + 1] = fb_vb_zip_high(a[i], a[i + 8]);
+        }
+        for (size_t i = 0; i < CODES_SQUARE / 2; i++) {
+            a[2 * i] = fb_vb_zip_low(b[i], b[i + 8]);
+            a[2 * i + 1] = fb_vb_zip_high(b[i], b[i + 8]);
+        }
+    }
+}
+
+CODES_INLINE void codes_square(const uint8_t *x, size_t x_stride, uint8_t *y, size_t y_stride)
+{
+    FbVb a[CODES_SQUARE];
+    for (size_t i = 0; i < CODES_SQUARE; i++) {
+        a[i] = fb_vb_load(x + i * x_stride);
+    }
+    codes_turn(a);
+    for (size_t i = 0; i < CODES_SQUARE; i++) {
+        fb_vb_store(y + i * y_stride, a[i]);
+    }
+}
+
+/* Where a square that begins at `at` must begin so as not to pass the end. */
+CODES_INLINE size_t codes_inside(size_t at, size_t count) { return count - at < CODES_SQUARE ? count - CODES_SQUARE : at; }
+
+/* Fewer than sixteen rows, columns side by side in y: each store runs into columns that are written after it. */
+static void codes_transpose_few(const uint8_t *x, size_t x_stride, size_t rows, size_t cols, uint8_t *y)
+{
+    for (size_t c = 0; c < cols; c += CODES_SQUARE) {
+        const size_t left = codes_inside(c, cols);
+        FbVb a[CODES_SQUARE];
+        for (size_t i = 0; i < CODES_SQUARE; i++) {
+            a[i] = i < rows ? fb_vb_load(x + i * x_stride + left) : fb_vb_set(0);
+        }
+        codes_turn(a);
+        for (size_t i = 0; i < CODES_SQUARE; i++) {
+            if ((left + i) * rows + CODES_SQUARE <= cols * rows) {
+                fb_vb_store(y + (left + i) * rows, a[i]);
+            } else {
+                fb_vb_store_n(y + (left + i) * rows, a[i], rows);
+            }
+        }
+    }
+}
+
+static void codes_transpose(const uint8_t *x, size_t x_stride, size_t rows, size_t cols, uint8_t *y, size_t y_stride)
+{
+    if (rows < CODES_SQUARE && cols >= CODES_SQUARE && y_stride == rows) {
+        codes_transpose_few(x, x_stride, rows, cols, y);
+        return;
+    }
+    if (rows < CODES_SQUARE || cols < CODES_SQUARE) {
+        for (size_t c = 0; c < cols; c++) {
+            for (size_t r = 0; r < rows; r++) {
+                y[c * y_stride + r] = x[r * x_stride + c];
+            }
+        }
+        return;
+    }
+    for (size_t c = 0; c < cols; c += CODES_SQUARE) {
+        const size_t left = codes_inside(c, cols);
+        for (size_t r = 0; r < rows; r += CODES_SQUARE) {
+            const size_t top = codes_inside(r, rows);
+            codes_square(x + top * x_stride + left, x_stride, y + left * y_stride + top, y_stride);
+        }
+    }
+}
+
+const FbCodesKernel FB_ISA(fb_codes) = {FB_ISA_NAME,  FB_ISA_NEEDS,     codes_map_u8, codes_map_rows, codes_map_f32, codes_quantize, codes_dequantize,
+                                        codes_binary, codes_max_pool, codes_average_pool, codes_transpose};
 #undef CODES_INLINE

@@ -25,6 +25,8 @@ static inline void fb_vb_store_n(uint8_t *p, FbVb a, size_t n)
 static inline FbVb fb_vb_set(uint8_t value) { return _mm_set1_epi8((char)value); }
 static inline FbVb fb_vb_min(FbVb a, FbVb b) { return _mm_min_epu8(a, b); }
 static inline FbVb fb_vb_max(FbVb a, FbVb b) { return _mm_max_epu8(a, b); }
+static inline FbVb fb_vb_zip_low(FbVb a, FbVb b) { return _mm_unpacklo_epi8(a, b); }
+static inline FbVb fb_vb_zip_high(FbVb a, FbVb b) { return _mm_unpackhi_epi8(a, b); }
 
 /* Sixteen tables of sixteen entries, looked up by the low four bits; the right one is chosen by the bits above, from bit 4 to bit 7, each of
  * which is shifted to the top of its byte for the blend. */
@@ -55,6 +57,14 @@ static inline void fb_vb_map(const uint8_t *x, uint8_t *y, size_t count, const u
     for (; i < count; i++) {
         y[i] = table[x[i]];
     }
+}
+
+/* Sixteen codes from each of two places. */
+static inline void fb_vb_map_pair(const uint8_t *x0, uint8_t *y0, const uint8_t *x1, uint8_t *y1, const uint8_t table[256])
+{
+    const __m256i found = fb_vb_lookup(table, _mm256_inserti128_si256(_mm256_castsi128_si256(fb_vb_load(x0)), fb_vb_load(x1), 1));
+    fb_vb_store(y0, _mm256_castsi256_si128(found));
+    fb_vb_store(y1, _mm256_extracti128_si256(found, 1));
 }
 
 /* Eight codes at a time from one load; written out so that no compiler makes gathers of it, which are slower. */

@@ -176,6 +176,8 @@ static inline void fb_vb_store_n(uint8_t *p, FbVb a, size_t n)
 static inline FbVb fb_vb_set(uint8_t value) { return vdupq_n_u8(value); }
 static inline FbVb fb_vb_min(FbVb a, FbVb b) { return vminq_u8(a, b); }
 static inline FbVb fb_vb_max(FbVb a, FbVb b) { return vmaxq_u8(a, b); }
+static inline FbVb fb_vb_zip_low(FbVb a, FbVb b) { return vzip1q_u8(a, b); }
+static inline FbVb fb_vb_zip_high(FbVb a, FbVb b) { return vzip2q_u8(a, b); }
 static inline FbVi fb_vi_from_bytes(FbVb a)
 {
     const uint16x8_t low = vmovl_u8(vget_low_u8(a)), high = vmovl_high_u8(a);
@@ -213,6 +215,12 @@ static inline void fb_vb_map(const uint8_t *x, uint8_t *y, size_t count, const u
     for (; i < count; i++) {
         y[i] = table[x[i]];
     }
+}
+
+static inline void fb_vb_map_pair(const uint8_t *x0, uint8_t *y0, const uint8_t *x1, uint8_t *y1, const uint8_t table[256])
+{
+    fb_vb_map(x0, y0, 16, table);
+    fb_vb_map(x1, y1, 16, table);
 }
 
 static inline void fb_v_map(const uint8_t *x, float *y, size_t count, const float table[256])

@@ -117,6 +117,9 @@ FB_LANE_OP void fb_vb_store_n(uint8_t *p, FbVb a, size_t n) { memcpy(p, a.x, n);
 FB_LANE_OP FbVb fb_vb_set(uint8_t value) { FbVb r; FB_EACH(value); }
 FB_LANE_OP FbVb fb_vb_min(FbVb a, FbVb b) { FbVb r; FB_EACH(a.x[lane] < b.x[lane] ? a.x[lane] : b.x[lane]); }
 FB_LANE_OP FbVb fb_vb_max(FbVb a, FbVb b) { FbVb r; FB_EACH(a.x[lane] > b.x[lane] ? a.x[lane] : b.x[lane]); }
+/* a[0] b[0] a[1] b[1] ...: the first halves, the second halves. */
+FB_LANE_OP FbVb fb_vb_zip_low(FbVb a, FbVb b) { FbVb r; FB_EACH(lane % 2 ? b.x[lane / 2] : a.x[lane / 2]); }
+FB_LANE_OP FbVb fb_vb_zip_high(FbVb a, FbVb b) { FbVb r; FB_EACH(lane % 2 ? b.x[8 + lane / 2] : a.x[8 + lane / 2]); }
 FB_LANE_OP FbVi fb_vi_from_bytes(FbVb a) { FbVi r; FB_EACH(a.x[lane]); }
 FB_LANE_OP FbVi fb_vi_load_bytes(const uint8_t *p) { FbVi r; FB_EACH(p[lane]); }
 /* clamp(round_half_even(a) + zero, 0, 255), zero in [0, 255]; NaN gives 0. */
@@ -136,6 +139,12 @@ FB_LANE_OP void fb_vb_map(const uint8_t *x, uint8_t *y, size_t count, const uint
     for (size_t i = 0; i < count; i++) {
         y[i] = table[x[i]];
     }
+}
+/* Sixteen codes from each of two places. */
+FB_LANE_OP void fb_vb_map_pair(const uint8_t *x0, uint8_t *y0, const uint8_t *x1, uint8_t *y1, const uint8_t table[256])
+{
+    fb_vb_map(x0, y0, 16, table);
+    fb_vb_map(x1, y1, 16, table);
 }
 FB_LANE_OP void fb_v_map(const uint8_t *x, float *y, size_t count, const float table[256])
 {

@@ -3,38 +3,67 @@
 #include "kernels/codes.h"
 #include "run/instance.h"
 
-enum { FB_CONVERT_TILE = 16, FB_CONVERT_UNIT = 4096 };
+enum {
+    FB_CONVERT_TILE = 16,    /* elements of more than a byte: rows and columns at a time */
+    FB_CONVERT_ROWS = 64,    /* of a unit: bytes that fill a line of the cache */
+    FB_CONVERT_COLS = 1024,
+    FB_CONVERT_UNIT = 4096
+};
 
 typedef struct Job {
     const uint8_t *from;
     uint8_t *to;
-    size_t rows, cols, element, row_tiles; /* from is [images][rows][cols], to is [images][cols][rows] */
+    size_t rows, cols, element; /* from is [images][rows][cols], to is [images][cols][rows] */
+    size_t row_units, col_units;
+    const FbCodesKernel *kernel;
 } Job;
 
-#define TILE(type)                                                                         \
-    for (size_t c = 0; c < job->cols; c += FB_CONVERT_TILE) {                              \
-        size_t c_end = c + FB_CONVERT_TILE < job->cols ? c + FB_CONVERT_TILE : job->cols; \
-        for (size_t j = c; j < c_end; j++) {                                               \
-            for (size_t i = r; i < r_end; i++) {                                           \
-                ((type *)to)[j * job->rows + i] = ((const type *)from)[i * job->cols + j]; \
-            }                                                                              \
-        }                                                                                  \
-    }
+/* Rows [r, r_end), columns [c, c_end) of an image. */
+typedef struct Part {
+    const uint8_t *from; /* of the image */
+    uint8_t *to;
+    size_t r, r_end, c, c_end;
+} Part;
 
-static void convert_rows(void *arg, size_t slot, size_t begin, size_t end)
+static size_t least(size_t a, size_t b) { return a < b ? a : b; }
+
+#define TURN(name, type)                                                                                 \
+    static void name(const Job *job, const Part *p)                                                      \
+    {                                                                                                    \
+        const type *from = (const void *)p->from;                                                        \
+        type *to = (void *)p->to;                                                                        \
+        for (size_t r = p->r; r < p->r_end; r += FB_CONVERT_TILE) {                                      \
+            const size_t r_end = least(r + FB_CONVERT_TILE, p->r_end);                                   \
+            for (size_t j = p->c; j < p->c_end; j++) {                                                   \
+                for (size_t i = r; i < r_end; i++) {                                                     \
+                    to[j * job->rows + i] = from[i * job->cols + j];                                     \
+                }                                                                                        \
+            }                                                                                            \
+        }                                                                                                \
+    }
+TURN(turn_2, uint16_t)
+TURN(turn_4, uint32_t)
+TURN(turn_8, uint64_t)
+#undef TURN
+
+static void turn_units(void *arg, size_t slot, size_t begin, size_t end)
 {
     const Job *job = arg;
     (void)slot;
-    for (size_t t = begin; t < end; t++) {
-        size_t image = t / job->row_tiles, r = t % job->row_tiles * FB_CONVERT_TILE;
-        size_t r_end = r + FB_CONVERT_TILE < job->rows ? r + FB_CONVERT_TILE : job->rows;
-        const uint8_t *from = job->from + image * job->rows * job->cols * job->element;
-        uint8_t *to = job->to + image * job->rows * job->cols * job->element;
+    for (size_t unit = begin; unit < end; unit++) {
+        const size_t image = unit / (job->row_units * job->col_units), place = unit % (job->row_units * job->col_units);
+        const size_t bytes = job->rows * job->cols * job->element;
+        Part p = {job->from + image * bytes, job->to + image * bytes, place / job->col_units * FB_CONVERT_ROWS, 0,
+                  place % job->col_units * FB_CONVERT_COLS, 0};
+        p.r_end = least(p.r + FB_CONVERT_ROWS, job->rows);
+        p.c_end = least(p.c + FB_CONVERT_COLS, job->cols);
         switch (job->element) {
-        case 1: TILE(uint8_t) break;
-        case 2: TILE(uint16_t) break;
-        case 4: TILE(uint32_t) break;
-        default: TILE(uint64_t) break;
+        case 1:
+            job->kernel->transpose(p.from + p.r * job->cols + p.c, job->cols, p.r_end - p.r, p.c_end - p.c, p.to + p.c * job->rows + p.r, job->rows);
+            break;
+        case 2: turn_2(job, &p); break;
+        case 4: turn_4(job, &p); break;
+        default: turn_8(job, &p); break;
         }
     }
 }
@@ -56,10 +85,11 @@ void fb_convert_form(FbContext *context, const FbTensor *from, FbTensor *to, boo
     }
     size_t images = (size_t)to->dims[0];
     Job job = {.from = from->data, .to = to->data, .rows = to_channels_last ? channels : spatial, .cols = to_channels_last ? spatial : channels,
-               .element = (size_t)fb_dtype_bits(to->dtype) / 8};
-    job.row_tiles = (job.rows + FB_CONVERT_TILE - 1) / FB_CONVERT_TILE;
-    size_t grain = 65536 / (job.cols * FB_CONVERT_TILE * job.element + 1) + 1;
-    fb_parallel(context, convert_rows, &job, images * job.row_tiles, grain);
+               .element = (size_t)fb_dtype_bits(to->dtype) / 8, .kernel = fb_codes_pick(fb_context_cpu(context))};
+    job.row_units = (job.rows + FB_CONVERT_ROWS - 1) / FB_CONVERT_ROWS;
+    job.col_units = (job.cols + FB_CONVERT_COLS - 1) / FB_CONVERT_COLS;
+    const size_t bytes = least(job.rows, FB_CONVERT_ROWS) * least(job.cols, FB_CONVERT_COLS) * job.element;
+    fb_parallel(context, turn_units, &job, images * job.row_units * job.col_units, 65536 / (bytes + 1) + 1);
 }
 
 /* Elements through one of the row kernels of codes: all of them as one row, or the rows of windows. */
@@ -79,6 +109,11 @@ static void codes_units(void *arg, size_t slot, size_t begin, size_t end)
     void *to = c->call->outputs[0]->data;
     const bool to_codes = c->call->outputs[0]->dtype == FB_DTYPE_U8;
     (void)slot;
+    if (c->grid == NULL && to_codes && c->pieces == 1) {
+        c->kernel->map_rows((const uint8_t *)from + begin * c->from_stride, c->from_stride, (uint8_t *)to + begin * c->to_stride, c->to_stride,
+                            end - begin, c->count, c->table);
+        return;
+    }
     for (size_t unit = begin; unit < end; unit++) {
         const size_t row = unit / c->pieces, first = unit % c->pieces * FB_CONVERT_UNIT, left = c->count - first;
         const size_t count = left < FB_CONVERT_UNIT ? left : FB_CONVERT_UNIT, x = row * c->from_stride + first, y = row * c->to_stride + first;

@@ -243,12 +243,60 @@ static void compare_binary_rows(const FbCodesKernel *kernel)
     }
 }
 
+static void compare_map_rows(const FbCodesKernel *kernel)
+{
+    uint8_t table[256];
+    for (int i = 0; i < 256; i++) {
+        table[i] = (uint8_t)(i * 77 + 5);
+    }
+    for (size_t c = 0; c < COUNTS * 8; c++) {
+        const size_t n = counts[c % COUNTS], rows = 1 + c % 5, x_stride = n + c % 3, y_stride = n + c % 4, count = (rows - 1) * y_stride + n;
+        void *base[2];
+        const uint8_t *x = random_codes((rows - 1) * x_stride + n, 0, c, &base[0]);
+        uint8_t *y = check_block(count, c % 7, &base[1]), *want = malloc(count);
+        assert_non_null(want);
+        memset(y, 3, count);
+        memset(want, 3, count);
+        for (size_t at = 0; at < rows * n; at++) {
+            want[at / n * y_stride + at % n] = table[x[at / n * x_stride + at % n]];
+        }
+        kernel->map_rows(x, x_stride, y, y_stride, rows, n, table);
+        check_bytes("map rows", kernel->name, want, y, count);
+        free(base[0]), free(base[1]), free(want);
+    }
+}
+
+/* Against the definition, in exact memory; what lies between the rows stays. */
+static void compare_transpose(const FbCodesKernel *kernel)
+{
+    static const size_t sizes[] = {1, 2, 3, 4, 15, 16, 17, 31, 32, 33, 64, 85};
+    enum { SIZES = sizeof sizes / sizeof *sizes };
+    for (size_t c = 0; c < SIZES * SIZES; c++) {
+        const size_t rows = sizes[c % SIZES], cols = sizes[c / SIZES], x_stride = cols + c % 3, y_stride = rows + (c % 8 < 4 ? 0 : c % 4);
+        const size_t count = (cols - 1) * y_stride + rows;
+        void *base[2];
+        const uint8_t *x = random_codes((rows - 1) * x_stride + cols, c % 5, c, &base[0]);
+        uint8_t *y = check_block(count, c % 7, &base[1]), *want = malloc(count);
+        assert_non_null(want);
+        memset(y, 33, count);
+        memset(want, 33, count);
+        for (size_t at = 0; at < rows * cols; at++) {
+            want[at % cols * y_stride + at / cols] = x[at / cols * x_stride + at % cols];
+        }
+        kernel->transpose(x, x_stride, rows, cols, y, y_stride);
+        check_bytes("transpose", kernel->name, want, y, count);
+        free(base[0]), free(base[1]), free(want);
+    }
+}
+
 static void compare_all(const FbCodesKernel *scalar, const FbCodesKernel *kernel)
 {
     compare_maps(kernel);
     compare_quantize(scalar, kernel);
     compare_binary(scalar, kernel);
     compare_binary_rows(kernel);
+    compare_transpose(kernel);
+    compare_map_rows(kernel);
     compare_pool(scalar, kernel);
 }
 
