@@ -30,6 +30,10 @@ FbStatus fb_gguf_plan_facts(FbGgufPlan *plan, const FbCheckpoint *checkpoint, Fb
 /* Puts the tensors into the order of the file and chooses their types. */
 FbStatus fb_gguf_plan_types(FbGgufPlan *plan, const FbGgufOptions *options, FbError *err);
 
+/* Gives the weights their importance, and says what the file knows of others. */
+struct FbImatrix;
+FbStatus fb_gguf_plan_importance(FbGgufPlan *plan, const struct FbImatrix *imatrix, FbError *err);
+
 /* Writes the bytes of all tensors, strip by strip. *zeroed grows as in fb_block_encode. */
 struct FbGgufWriter;
 FbStatus fb_gguf_write_strips(const FbGgufPlan *plan, struct FbGgufWriter *writer, uint64_t *zeroed, FbError *err);

@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "fewbit/gguf_quantize.h"
 #include "io/gguf/hf_model.h"
+#include "io/gguf/imatrix.h"
 #include "quantize/gguf_plan.h"
 
 enum { QUANTIZATION_VERSION = 2 };
@@ -33,6 +34,9 @@ static FbStatus find_preset(const char *name, const FbGgufPreset **out, FbError 
 /* Keys whose values the file gets anew, or that belong to files in several parts. */
 static bool is_replaced(const char *key)
 {
+    if (strncmp(key, "quantize.imatrix.", 17) == 0) {
+        return true; /* of an earlier quantization */
+    }
     static const char *const keys[] = {"general.quantization_version", "general.file_type", "split.no", "split.count", "split.tensors.count"};
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
         if (strcmp(key, keys[i]) == 0) {
@@ -55,6 +59,19 @@ static FbStatus put_keys(const FbGgufPlan *plan, const FbCheckpoint *checkpoint,
     }
     FB_TRY(fb_gguf_put_u32(writer, "general.quantization_version", QUANTIZATION_VERSION, err));
     return fb_gguf_put_u32(writer, "general.file_type", plan->preset->file_type, err);
+}
+
+/* Where the importance came from, under llama-quantize's keys; of the file the name only, so that the result does not depend on its place. */
+static FbStatus put_importance_keys(const FbImatrix *imatrix, const char *path, FbGgufWriter *writer, FbError *err)
+{
+    const char *slash = strrchr(path, '/');
+    char shown[200];
+    FB_TRY(fb_gguf_put_text(writer, "quantize.imatrix.file", fb_escape(slash != NULL ? slash + 1 : path, shown, sizeof shown), err));
+    if (imatrix->dataset != NULL) {
+        FB_TRY(fb_gguf_put_text(writer, "quantize.imatrix.dataset", fb_escape(imatrix->dataset, shown, sizeof shown), err));
+    }
+    FB_TRY(fb_gguf_put_u32(writer, "quantize.imatrix.entries_count", (uint32_t)imatrix->row_count, err));
+    return imatrix->chunks > 0 ? fb_gguf_put_u32(writer, "quantize.imatrix.chunks_count", (uint32_t)imatrix->chunks, err) : FB_OK;
 }
 
 static FbStatus put_tensors(const FbGgufPlan *plan, FbGgufWriter *writer, FbError *err)
@@ -126,38 +143,58 @@ static FbStatus write_file(const FbGgufPlan *plan, FbGgufWriter *writer, const c
     return fb_gguf_commit(writer, report->sha256, err);
 }
 
-static FbStatus plan_and_write(FbGgufPlan *plan, const FbCheckpoint *checkpoint, FbHfModel *hf, const char *output, const FbGgufOptions *options,
-                               FbGgufReport *report, FbError *err)
+typedef struct FbGgufJob {
+    const FbCheckpoint *checkpoint;
+    FbHfModel *hf;             /* NULL: a GGUF file */
+    FbImatrix *imatrix;        /* NULL: none */
+    const char *output;
+    const FbGgufOptions *options;
+    FbGgufReport *report;
+} FbGgufJob;
+
+static FbStatus write_planned(FbGgufPlan *plan, FbGgufJob *job, FbGgufWriter *writer, FbError *err)
+{
+    FB_TRY(put_keys(plan, job->checkpoint, job->hf, writer, err));
+    if (job->imatrix != NULL) {
+        FB_TRY(put_importance_keys(job->imatrix, job->options->importance, writer, err));
+    }
+    if (job->hf != NULL) {
+        fb_hf_close(job->hf); /* a vocabulary as JSON is large, and not needed any more */
+    }
+    FB_TRY(put_tensors(plan, writer, err));
+    return write_file(plan, writer, job->output, job->options, job->report, err);
+}
+
+static FbStatus plan_and_write(FbGgufPlan *plan, FbGgufJob *job, FbError *err)
 {
     FbGgufWriter *writer;
-    FB_TRY(fb_gguf_plan_types(plan, options, err));
-    FB_TRY(fill_report(plan, report, err));
-    report->bytes_before = checkpoint->file_bytes;
-    FB_TRY(fb_gguf_writer_create(plan->context, &writer, err));
-    FbStatus status = put_keys(plan, checkpoint, hf, writer, err);
-    if (hf != NULL) {
-        fb_hf_close(hf); /* a vocabulary as JSON is large, and not needed any more */
+    FB_TRY(fb_gguf_plan_types(plan, job->options, err));
+    if (job->options->importance != NULL) {
+        FB_TRY(fb_imatrix_read(plan->context, job->options->importance, &job->imatrix, err));
+        FB_TRY(fb_gguf_plan_importance(plan, job->imatrix, err));
     }
-    status = status == FB_OK ? put_tensors(plan, writer, err) : status;
-    status = status == FB_OK ? write_file(plan, writer, output, options, report, err) : status;
+    FB_TRY(fill_report(plan, job->report, err));
+    job->report->bytes_before = job->checkpoint->file_bytes;
+    FB_TRY(fb_gguf_writer_create(plan->context, &writer, err));
+    FbStatus status = write_planned(plan, job, writer, err);
     fb_gguf_writer_free(writer);
     return status;
 }
 
-static FbStatus quantize(FbGgufPlan *plan, const FbCheckpoint *checkpoint, const char *output, const FbGgufOptions *options, FbGgufReport *report,
-                         FbError *err)
+static FbStatus quantize(FbGgufPlan *plan, FbGgufJob *job, FbError *err)
 {
     FbHfModel hf;
-    FB_TRY(find_preset(options->preset != NULL ? options->preset : "q4_k_m", &plan->preset, err));
-    if (strcmp(checkpoint->format, "gguf") == 0) {
-        FB_TRY(fb_gguf_plan_facts(plan, checkpoint, err));
-        FB_TRY(fb_gguf_plan_tensors(plan, checkpoint, err));
-        return plan_and_write(plan, checkpoint, NULL, output, options, report, err);
+    FB_TRY(find_preset(job->options->preset != NULL ? job->options->preset : "q4_k_m", &plan->preset, err));
+    if (strcmp(job->checkpoint->format, "gguf") == 0) {
+        FB_TRY(fb_gguf_plan_facts(plan, job->checkpoint, err));
+        FB_TRY(fb_gguf_plan_tensors(plan, job->checkpoint, err));
+        return plan_and_write(plan, job, err);
     }
-    FB_TRY(fb_hf_open(&hf, plan->context, plan->arena, checkpoint, err));
+    FB_TRY(fb_hf_open(&hf, plan->context, plan->arena, job->checkpoint, err));
     plan->facts = hf.facts;
+    job->hf = &hf;
     FbStatus status = fb_gguf_plan_mapped(plan, hf.tensors, hf.tensor_count, err);
-    status = status == FB_OK ? plan_and_write(plan, checkpoint, &hf, output, options, report, err) : status;
+    status = status == FB_OK ? plan_and_write(plan, job, err) : status;
     fb_hf_close(&hf);
     return status;
 }
@@ -176,7 +213,9 @@ FbStatus fb_gguf_quantize(FbContext *context, const FbCheckpoint *checkpoint, co
     if (options != NULL) {
         memcpy(&all, options, options->struct_bytes < sizeof all ? options->struct_bytes : sizeof all);
     }
-    FbStatus status = quantize(&plan, checkpoint, output, &all, to, err);
+    FbGgufJob job = {.checkpoint = checkpoint, .output = output, .options = &all, .report = to};
+    FbStatus status = quantize(&plan, &job, err);
+    fb_imatrix_free(job.imatrix);
     if (status != FB_OK || report == NULL) {
         fb_gguf_report_free(context, to);
     }

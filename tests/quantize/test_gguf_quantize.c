@@ -5,6 +5,7 @@
 #include "fewbit/gguf_quantize.h"
 #include "io/checkpoint_test.h"
 #include "io/gguf/gguf_write.h"
+#include "io/gguf/imatrix.h"
 #include "tensor/block_type.h"
 
 static FbContext *context;
@@ -271,10 +272,60 @@ static void test_numbers(void **state)
     }
 }
 
+static void write_importance(const char *path, size_t columns)
+{
+    FbImatrix *imatrix;
+    FbImatrixRow *row;
+    assert_int_equal(fb_imatrix_create(context, &imatrix, &err), FB_OK);
+    assert_int_equal(fb_imatrix_add(imatrix, "blk.0.ffn_up_exps.weight", columns, 2, &row, &err), FB_OK);
+    for (size_t i = 0; i < 2 * columns; i++) {
+        row->sums[i] = (float)(1 + i * i % 97);
+    }
+    row->counts[0] = 3.0f;
+    row->counts[1] = 5.0f;
+    assert_int_equal(fb_imatrix_write(imatrix, path, true, &err), FB_OK);
+    fb_imatrix_free(imatrix);
+}
+
+/* Every matrix of a stack has an importance of its own. */
+static void test_importance(void **state)
+{
+    (void)state;
+    char path[128];
+    FbCheckpoint *in, *out;
+    snprintf(path, sizeof path, "%s/imatrix.gguf", folder);
+    write_input(0.0f);
+    write_importance(path, 256);
+    assert_int_equal(run((FbGgufOptions){.preset = "q4_0", .pure = 1, .importance = path}, NULL), FB_OK);
+    assert_true(warnings > 0); /* the other weights have none */
+    assert_int_equal(fb_checkpoint_open(context, input, &in, &err), FB_OK);
+    assert_int_equal(fb_checkpoint_open(context, output, &out, &err), FB_OK);
+    assert_string_equal(fb_meta_text(fb_checkpoint_meta(out, "quantize.imatrix.file")), "imatrix.gguf");
+    float floats[6 * 256], means[2 * 256];
+    size_t bytes;
+    uint8_t *raw = stored(out, "blk.0.ffn_up_exps.weight", &bytes), expected[6 * 8 * 18];
+    assert_int_equal(bytes, sizeof expected);
+    assert_int_equal(fb_const_read_f32(context, &fb_checkpoint_tensor(in, "blk.0.ffn_up_exps.weight")->constant, 0, 6 * 256, floats, &err), FB_OK);
+    for (size_t i = 0; i < 512; i++) {
+        means[i] = (float)(1 + i * i % 97) / (i < 256 ? 3.0f : 5.0f);
+    }
+    for (int matrix = 0; matrix < 2; matrix++) {
+        FbBlockRows job = {fb_block_type_find("q4_0"), NULL, means + 256 * matrix, 8};
+        assert_int_equal(fb_block_encode_rows(&job, floats + 768 * matrix, 0, expected + matrix * 3 * 8 * 18, 3, NULL, &err), FB_OK);
+    }
+    assert_memory_equal(raw, expected, bytes);
+    free(raw);
+    fb_checkpoint_free(in);
+    fb_checkpoint_free(out);
+    write_importance(path, 255);
+    assert_int_equal(run((FbGgufOptions){.preset = "q4_0", .pure = 1, .importance = path, .overwrite = 1}, NULL), FB_ERR_FORMAT);
+    assert_non_null(strstr(err.message, "has 510 values"));
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {TEST(test_blocks), TEST(test_floats), TEST(test_key_values), TEST(test_threads), TEST(test_overrides),
-                                       TEST(test_requantize), TEST(test_refusals), TEST(test_numbers)};
+                                       TEST(test_requantize), TEST(test_refusals), TEST(test_numbers), TEST(test_importance)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

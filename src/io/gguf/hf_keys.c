@@ -1,5 +1,6 @@
 /* Key-values of a GGUF file from config.json, see hf_model.h. */
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/text.h"

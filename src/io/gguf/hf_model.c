@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/file_error.h"
 #include "base/text.h"
 #include "io/safetensors/safetensors.h"
 
@@ -27,10 +28,11 @@ static FbStatus open_small(const FbHfModel *model, const char *name, FbSource **
     const FbFileHooks *files = fb_context_files(model->context);
     FbHfListing listing = {name, false};
     *source = NULL;
-    if (files->list(files->user, model->folder, compare_name, &listing) != 0 || !listing.found) {
-        return FB_OK; /* it is no folder, or the file is not there */
+    int error = files->list(files->user, model->folder, compare_name, &listing);
+    if (error != 0) {
+        return fb_error_file(err, error, "list", model->folder);
     }
-    return fb_source_open_beneath(model->context, model->folder, name, source, err);
+    return listing.found ? fb_source_open_beneath(model->context, model->folder, name, source, err) : FB_OK;
 }
 
 static FbStatus load_json(const FbHfModel *model, const char *name, uint64_t most, json_t **out, FbError *err)
@@ -87,22 +89,26 @@ static FbStatus load_template(FbHfModel *model, FbError *err)
 }
 
 /* The folder of a file, or the folder itself. */
-static char *folder_of(FbContext *context, const char *path)
+static FbStatus find_folder(FbHfModel *model, const char *path, FbError *err)
 {
-    const FbFileHooks *files = fb_context_files(context);
+    const FbFileHooks *files = fb_context_files(model->context);
     int kind = FB_FILE_OTHER;
     uint64_t bytes;
-    char *folder = fb_strdup(context, path);
-    if (folder == NULL || (files->kind(files->user, path, &kind, &bytes) == 0 && kind == FB_FILE_FOLDER)) {
-        return folder;
+    int error = files->kind(files->user, path, &kind, &bytes);
+    if (error != 0) {
+        return fb_error_file(err, error, "open", path);
     }
-    char *slash = strrchr(folder, '/');
-    if (slash == NULL) { /* a file in the working folder; its name has a byte at least */
-        memcpy(folder, ".", 2);
-        return folder;
+    model->folder = fb_strdup(model->context, path);
+    if (model->folder == NULL) {
+        return fb_error_memory(model->context, err, "a folder's name", strlen(path));
     }
-    slash[slash == folder] = '\0';
-    return folder;
+    char *slash = strrchr(model->folder, '/');
+    if (kind != FB_FILE_FOLDER && slash != NULL) {
+        slash[slash == model->folder] = '\0';
+    } else if (kind != FB_FILE_FOLDER) { /* a file in the working folder; its name has a byte at least */
+        memcpy(model->folder, ".", 2);
+    }
+    return FB_OK;
 }
 
 /* ---- look-ups ---- */
@@ -195,24 +201,28 @@ static FbStatus open_files(FbHfModel *model, FbError *err)
             return fb_error_memory(model->context, err, "a configuration", 0);
         }
     }
-    const json_t *text = json_object_get(model->config, "text_config");
-    model->text = json_is_object(text) ? text : model->config;
     FB_TRY(load_json(model, "generation_config.json", SMALL_MAX, &model->generation, err));
     FB_TRY(load_tokenizer_config(model, err));
     FB_TRY(load_json(model, "tokenizer.json", TOKENIZER_MAX, &model->tokenizer, err));
     return load_template(model, err);
 }
 
+FbStatus fb_hf_prepare(FbHfModel *model, FbError *err)
+{
+    const json_t *text = json_object_get(model->config, "text_config");
+    model->text = json_is_object(text) ? text : model->config;
+    FB_TRY(choose_family(model, err));
+    read_facts(model);
+    FB_TRY(fb_hf_map_tensors(model, err));
+    return fb_hf_add_rope_tensors(model, err);
+}
+
 FbStatus fb_hf_open(FbHfModel *model, FbContext *context, FbArena *arena, const FbCheckpoint *checkpoint, FbError *err)
 {
-    *model = (FbHfModel){.context = context, .arena = arena, .checkpoint = checkpoint, .folder = folder_of(context, checkpoint->path)};
-    FbStatus status = model->folder != NULL ? open_files(model, err) : fb_error_memory(context, err, "a folder's name", 0);
-    status = status == FB_OK ? choose_family(model, err) : status;
-    if (status == FB_OK) {
-        read_facts(model);
-        status = fb_hf_map_tensors(model, err);
-    }
-    status = status == FB_OK ? fb_hf_add_rope_tensors(model, err) : status;
+    *model = (FbHfModel){.context = context, .arena = arena, .checkpoint = checkpoint};
+    FbStatus status = find_folder(model, checkpoint->path, err);
+    status = status == FB_OK ? open_files(model, err) : status;
+    status = status == FB_OK ? fb_hf_prepare(model, err) : status;
     if (status != FB_OK) {
         fb_hf_close(model);
     }

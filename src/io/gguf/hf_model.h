@@ -48,7 +48,8 @@ typedef struct FbHfModel {
 FbStatus fb_hf_open(FbHfModel *model, FbContext *context, FbArena *arena, const FbCheckpoint *checkpoint, FbError *err);
 void fb_hf_close(FbHfModel *model);
 
-/* The parts of opening. */
+/* The parts of opening: from the JSON of the files on; of one kind of tensors. */
+FbStatus fb_hf_prepare(FbHfModel *model, FbError *err);
 FbStatus fb_hf_map_tensors(FbHfModel *model, FbError *err);
 FbStatus fb_hf_add_rope_tensors(FbHfModel *model, FbError *err);
 FbGgufTensor *fb_hf_add_tensor(FbHfModel *model, const char *name); /* zeroed; NULL: no memory */

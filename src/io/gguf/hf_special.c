@@ -1,4 +1,5 @@
 /* Special tokens, whether they are added by themselves, and the chat template: what the files beside a checkpoint say of them. See hf_model.h. */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/text.h"

@@ -1,4 +1,5 @@
 /* Tensors of a Hugging Face checkpoint as those of a GGUF file: names, experts stacked, rows in llama.cpp's order. See hf_model.h. */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/array.h"
