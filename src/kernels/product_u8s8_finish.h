@@ -58,11 +58,68 @@ static inline void *product_at(const FbProductU8S8 *p, size_t row, size_t v)
     return !p->epilogue ? (void *)((int32_t *)p->c + at) : p->epilogue->codes ? (void *)((uint8_t *)p->c + at) : (void *)((float *)p->c + at);
 }
 
+enum { PRODUCT_TOGETHER = 8 }; /* rows */
+
+/* One operation on the reals of `rows` rows from `row` on, x[rows][vectors]: the functions of neighbouring vectors overlap, each of them being a
+ * long chain of operations that wait for each other. */
+static inline void product_apply(const FbEpilogueOp *op, const ProductFinish *f, size_t row, size_t rows, size_t vectors, FbV *x)
+{
+    const size_t count = rows * vectors;
+#define PRODUCT_EACH(function)             \
+    for (size_t i = 0; i < count; i++) {   \
+        x[i] = function(x[i]);             \
+    }
+    switch (op->kind) {
+    case FB_EPILOGUE_SIGMOID: PRODUCT_EACH(fb_m_sigmoid) return;
+    case FB_EPILOGUE_SILU: PRODUCT_EACH(fb_m_silu) return;
+    case FB_EPILOGUE_TANH: PRODUCT_EACH(fb_m_tanh) return;
+    case FB_EPILOGUE_GELU_ERF: PRODUCT_EACH(fb_m_gelu_erf) return;
+    case FB_EPILOGUE_CLAMP:
+    case FB_EPILOGUE_ADD:
+    case FB_EPILOGUE_MUL:
+    case FB_EPILOGUE_ROUND:
+    case FB_EPILOGUE_LEAKY:
+    case FB_EPILOGUE_HARD_SIGMOID:
+    case FB_EPILOGUE_HARD_SWISH: break;
+    }
+#undef PRODUCT_EACH
+    for (size_t i = 0; i < count; i++) {
+        x[i] = epilogue_kind(x[i], op, row + i / vectors, i % vectors * FB_LANES, f->n[i % vectors]);
+    }
+}
+
+/* fb_integer_lanes operation by operation; at most PRODUCT_TOGETHER rows, `vectors` that have columns. stride: sums from row to row. */
+static inline void product_finish_together(const FbProductU8S8 *p, const ProductFinish *f, size_t row, size_t rows, size_t vectors,
+                                           const int32_t *sums, size_t stride)
+{
+    FbV x[PRODUCT_TOGETHER * PRODUCT_VECTORS_MAX];
+    for (size_t i = 0; i < rows * vectors; i++) {
+        const size_t v = i % vectors;
+        const FbVi sum = fb_vi_load(sums + i / vectors * stride + v * FB_LANES);
+        x[i] = fb_v_mul(fb_v_from_int(fb_vi_add(sum, f->offset[v])), f->scale[v]);
+        x[i] = f->biased ? fb_v_add(x[i], f->bias[v]) : x[i];
+    }
+    for (int o = 0; o < f->plan.count; o++) {
+        product_apply(&p->epilogue->real.ops[o], f, row, rows, vectors, x);
+    }
+    for (size_t i = 0; i < rows * vectors; i++) {
+        fb_integer_store(&f->plan, x[i], product_at(p, row + i / vectors, i % vectors), f->n[i % vectors]);
+    }
+}
+
 /* Any way to finish: sums are [rows][vectors][16]. A tile stores them and calls this once: a call amid the rows would keep the sums of
  * the others out of registers. */
 static __attribute__((noinline)) void product_finish_rows(const FbProductU8S8 *p, const ProductFinish *f, size_t row, size_t rows,
                                                           size_t vectors, const int32_t *sums)
 {
+    if (p->epilogue && !f->plan.straight) {
+        const size_t used = (p->cols + FB_LANES - 1) / FB_LANES;
+        for (size_t i = 0; i < rows; i += PRODUCT_TOGETHER) {
+            product_finish_together(p, f, row + i, rows - i < PRODUCT_TOGETHER ? rows - i : PRODUCT_TOGETHER, used, sums + i * vectors * FB_LANES,
+                                    vectors * FB_LANES);
+        }
+        return;
+    }
     for (size_t i = 0; i < rows; i++) {
         for (size_t v = 0; v < vectors && v * FB_LANES < p->cols; v++) {
             const FbVi sum = fb_vi_load(sums + (i * vectors + v) * FB_LANES);
