@@ -220,14 +220,16 @@ static void attention_finish(const FbAttentionRow *row, size_t value_depth)
     }
 }
 
-/* The bits of a half moved to a float's places are 2^-112 times its value; infinity and NaN get the rest of their exponent. */
 static void attention_halves(const uint16_t *from, float *to, size_t count)
 {
-    for (size_t i = 0; i < count; i++) {
-        union { uint32_t u; float f; } size = {.u = (uint32_t)(from[i] & 0x7fff) << 13};
-        size.f *= 0x1p112f;
-        size.u |= (uint32_t)(from[i] & 0x8000) << 16 | ((from[i] & 0x7c00) == 0x7c00 ? 0x7f800000u : 0u);
-        to[i] = size.f;
+    size_t i = 0;
+    for (; i + FB_LANES <= count; i += FB_LANES) {
+        fb_v_store(to + i, fb_v_load_half(from + i));
+    }
+    if (i < count) {
+        uint16_t tail[FB_LANES] = {0};
+        memcpy(tail, from + i, (count - i) * sizeof *tail);
+        fb_v_store_n(to + i, fb_v_load_half(tail), count - i);
     }
 }
 

@@ -29,6 +29,11 @@ static inline __m256i fb_mask_lo(size_t n) { return _mm256_loadu_si256((const __
 static inline __m256i fb_mask_hi(size_t n) { return _mm256_loadu_si256((const __m256i *)(const void *)(fb_mask_window_avx2 + 24 - n)); }
 
 static inline FbV fb_v_load(const float *p) { return (FbV){_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}; }
+static inline FbV fb_v_load_half(const uint16_t *p)
+{
+    return (FbV){_mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)p)),
+                 _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)(p + 8)))};
+}
 static inline void fb_v_store(float *p, FbV a)
 {
     _mm256_storeu_ps(p, a.lo);

@@ -26,6 +26,12 @@ typedef __m512i FbVp;
 static inline __mmask16 fb_mask_first(size_t n) { return (__mmask16)((1u << n) - 1); }
 
 static inline FbV fb_v_load(const float *p) { return _mm512_loadu_ps(p); }
+static inline FbV fb_v_load_half(const uint16_t *p)
+{
+    const __m256 low = _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)p));
+    const __m256 high = _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)(p + 8)));
+    return _mm512_insertf32x8(_mm512_castps256_ps512(low), high, 1);
+}
 static inline void fb_v_store(float *p, FbV a) { _mm512_storeu_ps(p, a); }
 static inline FbV fb_v_load_n(const float *p, size_t n) { return _mm512_maskz_loadu_ps(fb_mask_first(n), p); }
 static inline void fb_v_store_n(float *p, FbV a, size_t n) { _mm512_mask_storeu_ps(p, fb_mask_first(n), a); }

@@ -89,6 +89,11 @@ static __attribute__((noinline, unused)) void fb_vi_store_n(int32_t *p, FbVi a, 
 
 static inline FbVi fb_v_bits(FbV a) { return (FbVi)FB_QUARTERS_1(vreinterpretq_s32_f32, a); }
 static inline FbV fb_v_from_bits(FbVi a) { return (FbV)FB_QUARTERS_1(vreinterpretq_f32_s32, a); }
+static inline float32x4_t fb_load_half4(const uint16_t *p) { return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p))); }
+static inline FbV fb_v_load_half(const uint16_t *p)
+{
+    return (FbV){fb_load_half4(p), fb_load_half4(p + 4), fb_load_half4(p + 8), fb_load_half4(p + 12)};
+}
 static inline FbV fb_v_load(const float *p) { return (FbV){vld1q_f32(p), vld1q_f32(p + 4), vld1q_f32(p + 8), vld1q_f32(p + 12)}; }
 static inline void fb_v_store(float *p, FbV a)
 {

@@ -46,6 +46,21 @@ FB_LANE_OP void fb_v_store_n(float *p, FbV a, size_t n)
         p[lane] = a.x[lane];
     }
 }
+/* Sixteen halves, exact. The bits of a half moved to a float's places are 2^-112 times its value; infinity and NaN get the rest of their
+ * exponent. */
+static inline float fb_half_scalar(uint16_t half)
+{
+    const uint32_t bits = (uint32_t)(half & 0x7fff) << 13;
+    float size;
+    uint32_t whole;
+    memcpy(&size, &bits, sizeof size);
+    size *= 0x1p112f;
+    memcpy(&whole, &size, sizeof whole);
+    whole |= (uint32_t)(half & 0x8000) << 16 | ((half & 0x7c00) == 0x7c00 ? 0x7f800000u : 0u);
+    memcpy(&size, &whole, sizeof size);
+    return size;
+}
+FB_LANE_OP FbV fb_v_load_half(const uint16_t *p) { FbV r; FB_EACH(fb_half_scalar(p[lane])); }
 FB_LANE_OP FbV fb_v_set(float value) { FbV r; FB_EACH(value); }
 FB_LANE_OP FbV fb_v_add(FbV a, FbV b) { FbV r; FB_EACH(a.x[lane] + b.x[lane]); }
 FB_LANE_OP FbV fb_v_sub(FbV a, FbV b) { FbV r; FB_EACH(a.x[lane] - b.x[lane]); }

@@ -140,6 +140,14 @@ static void compare_conversions(const FbAttentionKernel *kernel)
     }
     kernel->halves(halves, got, HALVES);
     check_same("halves", kernel->name, want, got, HALVES);
+    for (size_t count = 0; count < 40; count++) { /* numbers up to the count, and nothing behind it */
+        for (size_t i = 0; i < 50; i++) {
+            got[i] = -7;
+        }
+        kernel->halves(halves + 15000, got, count);
+        check_same("halves", kernel->name, want + 15000, got, count);
+        assert_true(got[count] == -7);
+    }
     float *scale = random_floats(4, 300, 0.01f);
     for (int i = 0; i < 300; i++) {
         codes[i] = (int8_t)(i - 128);
