@@ -395,14 +395,20 @@ static FbStatus read_all(GgufVocabulary *vocabulary)
                : FB_OK;
 }
 
-FbStatus fb_tokenizer_read_gguf(FbTokenizer *tokenizer, const char *path, FbError *err)
+FbStatus fb_tokenizer_read_gguf_table(FbTokenizer *tokenizer, const FbCheckpoint *table, FbError *err)
 {
-    FbCheckpoint *table;
-    FB_TRY(fb_gguf_open(tokenizer->context, path, &table, err));
     GgufVocabulary vocabulary = {.tokenizer = tokenizer, .table = table, .err = err};
     vocabulary.arena = fb_arena_create(tokenizer->context);
     FbStatus status = vocabulary.arena != NULL ? read_all(&vocabulary) : fb_error_memory(tokenizer->context, err, "a vocabulary", 0);
     fb_arena_free(vocabulary.arena);
+    return status;
+}
+
+FbStatus fb_tokenizer_read_gguf(FbTokenizer *tokenizer, const char *path, FbError *err)
+{
+    FbCheckpoint *table;
+    FB_TRY(fb_gguf_open(tokenizer->context, path, &table, err));
+    FbStatus status = fb_tokenizer_read_gguf_table(tokenizer, table, err);
     fb_checkpoint_free(table);
     return status;
 }

@@ -1,8 +1,10 @@
 /* tokenizer.json as a whole, and which file of a Hugging Face folder says what. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/file.h"
+#include "base/file_error.h"
 #include "data/tokenizer_json.h"
 
 enum { TREE_PER_BYTE = 16, PATH_BYTES = 4096, INTEGER_DIGITS = 19 };
@@ -32,22 +34,29 @@ static void add_numbers(const char *text, size_t bytes, FbText *out)
     fb_text_add_n(out, text + kept, bytes - kept);
 }
 
+static FbStatus parse(FbContext *context, const char *data, size_t bytes, const char *path, json_t **out, FbError *err)
+{
+    FbText text;
+    *out = NULL;
+    fb_text_init(&text, context);
+    add_numbers(data, bytes, &text);
+    FbStatus status = text.failed ? fb_error_memory(context, err, "JSON", bytes)
+                                  : fb_json_parse(text.data != NULL ? text.data : "", text.length, text.length, path, out, err);
+    fb_text_reset(&text);
+    return status;
+}
+
 /* The tree lies outside the context's memory, so the cap is kept by the size of the text. */
 FbStatus fb_tokenizer_json_load(FbContext *context, const char *path, json_t **out, FbError *err)
 {
     uint64_t cap = fb_context_max_memory(context), most = FB_TOKENIZER_FILE_MAX;
     char *data;
     size_t bytes;
-    FbText text;
     *out = NULL;
     most = cap != 0 && cap / TREE_PER_BYTE < most ? cap / TREE_PER_BYTE : most;
     FB_TRY(fb_file_read_all(context, path, (size_t)most, &data, &bytes, err));
-    fb_text_init(&text, context);
-    add_numbers(data, bytes, &text);
+    FbStatus status = parse(context, data, bytes, path, out, err);
     fb_free(context, data);
-    FbStatus status = text.failed ? fb_error_memory(context, err, "JSON", bytes)
-                                  : fb_json_parse(text.data, text.length, text.length, path, out, err);
-    fb_text_reset(&text);
     return status;
 }
 
@@ -97,6 +106,15 @@ static FbStatus read_loaded(FbTokenizer *tokenizer, const json_t *json, const ch
     return fb_error_set(err, FB_ERR_FORMAT, "neither a tokenizer.json (it has no 'model') nor a vocab.json");
 }
 
+FbStatus fb_tokenizer_read_json_text(FbTokenizer *tokenizer, const char *text, size_t bytes, const char *path, FbError *err)
+{
+    json_t *json;
+    FB_TRY(parse(tokenizer->context, text, bytes, path, &json, err));
+    FbStatus status = read_loaded(tokenizer, json, path, err);
+    json_decref(json);
+    return status;
+}
+
 FbStatus fb_tokenizer_read_json(FbTokenizer *tokenizer, const char *path, FbError *err)
 {
     json_t *json;
@@ -106,12 +124,14 @@ FbStatus fb_tokenizer_read_json(FbTokenizer *tokenizer, const char *path, FbErro
     return status;
 }
 
-static bool is_file(FbContext *context, const char *path)
+FbStatus fb_tokenizer_has_file(FbContext *context, const char *path, bool *found, FbError *err)
 {
     const FbFileHooks *files = fb_context_files(context);
     int kind = FB_FILE_OTHER;
     uint64_t bytes;
-    return files->kind(files->user, path, &kind, &bytes) == 0 && kind == FB_FILE_REGULAR;
+    int error = files->kind(files->user, path, &kind, &bytes);
+    *found = error == 0 && kind == FB_FILE_REGULAR;
+    return error == 0 || error == ENOENT ? FB_OK : fb_error_file(err, error, "open", path);
 }
 
 FbStatus fb_tokenizer_read_folder(FbTokenizer *tokenizer, const char *path, FbError *err)
@@ -119,6 +139,7 @@ FbStatus fb_tokenizer_read_folder(FbTokenizer *tokenizer, const char *path, FbEr
     static const char *const names[] = {"tokenizer.json", "vocab.json"};
     size_t length = strlen(path);
     char file[PATH_BYTES];
+    bool found;
     while (length > 1 && path[length - 1] == '/') {
         length--;
     }
@@ -127,12 +148,14 @@ FbStatus fb_tokenizer_read_folder(FbTokenizer *tokenizer, const char *path, FbEr
     }
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         snprintf(file, sizeof file, "%.*s/%s", (int)length, path, names[i]);
-        if (is_file(tokenizer->context, file)) {
+        FB_TRY(fb_tokenizer_has_file(tokenizer->context, file, &found, err));
+        if (found) {
             return fb_tokenizer_read_json(tokenizer, file, err);
         }
     }
     snprintf(file, sizeof file, "%.*s/tokenizer.model", (int)length, path);
-    return is_file(tokenizer->context, file)
+    FB_TRY(fb_tokenizer_has_file(tokenizer->context, file, &found, err));
+    return found
                ? fb_error_set(err, FB_ERR_UNSUPPORTED,
                               "only a SentencePiece tokenizer.model is there; make a tokenizer.json of it: python -c \"from transformers import "
                               "AutoTokenizer as T; T.from_pretrained('.').save_pretrained('.')\"")

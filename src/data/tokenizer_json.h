@@ -9,6 +9,9 @@
 /* A file within its bounds: of size, and of the memory that its tree may take. */
 FbStatus fb_tokenizer_json_load(FbContext *context, const char *path, json_t **out, FbError *err);
 
+/* Whether a regular file is there; an error only when that cannot be known. */
+FbStatus fb_tokenizer_has_file(FbContext *context, const char *path, bool *found, FbError *err);
+
 FbStatus fb_json_normalizer(FbTokenizer *tokenizer, const json_t *json, FbError *err);
 FbStatus fb_json_pre_tokenizer(FbTokenizer *tokenizer, const json_t *json, FbError *err); /* sets model.byte_level */
 /* {"String": ...} or {"Regex": ...} */

@@ -241,8 +241,12 @@ static FbStatus find_disguised(FbTokenizer *tokenizer, FbAddedToken *token, cons
     FbText scratch;
     fb_text_init(&scratch, tokenizer->context);
     bool decodes = tokenizer->model.byte_level && fb_byte_level_decode(content, bytes, &scratch);
-    bool same = decodes && !scratch.failed && same_piece(tokenizer, token->id, scratch.data != NULL ? scratch.data : "", scratch.length);
+    bool same = decodes && same_piece(tokenizer, token->id, scratch.data != NULL ? scratch.data : "", scratch.length);
+    bool failed = scratch.failed;
     fb_text_reset(&scratch);
+    if (failed) {
+        return fb_error_memory(tokenizer->context, err, "added tokens", bytes);
+    }
     if (!same) {
         char shown[80];
         return fb_error_set(err, FB_ERR_FORMAT, "the added token '%s' has the id %u, which the vocabulary gives to another token",

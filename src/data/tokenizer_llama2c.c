@@ -57,13 +57,18 @@ static FbStatus build(FbTokenizer *tokenizer, FbError *err)
     return FB_OK;
 }
 
+FbStatus fb_tokenizer_read_llama2c_bytes(FbTokenizer *tokenizer, const uint8_t *data, size_t bytes, FbError *err)
+{
+    FB_TRY(read_tokens(tokenizer, data, bytes, err));
+    return build(tokenizer, err);
+}
+
 FbStatus fb_tokenizer_read_llama2c(FbTokenizer *tokenizer, const char *path, FbError *err)
 {
     char *data = NULL;
     size_t bytes;
     FB_TRY(fb_file_read_all(tokenizer->context, path, FB_TOKENIZER_FILE_MAX, &data, &bytes, err));
-    FbStatus status = read_tokens(tokenizer, (const uint8_t *)data, bytes, err);
+    FbStatus status = fb_tokenizer_read_llama2c_bytes(tokenizer, (const uint8_t *)data, bytes, err);
     fb_free(tokenizer->context, data);
-    FB_TRY(status);
-    return build(tokenizer, err);
+    return status;
 }

@@ -11,6 +11,7 @@
 #include "data/tokenizer_merge.h"
 #include "data/tokenizer_pattern.h"
 #include "data/tokenizer_trie.h"
+#include "fewbit/checkpoint.h"
 #include "fewbit/tokenizer.h"
 #include "graph/graph.h"
 
@@ -207,7 +208,10 @@ bool fb_byte_level_decode(const char *text, size_t bytes, FbText *out);
 /* Each reads an open file into an empty tokenizer, up to and without fb_tokenizer_finish. */
 FbStatus fb_tokenizer_read_gguf(FbTokenizer *tokenizer, const char *path, FbError *err);
 FbStatus fb_tokenizer_read_llama2c(FbTokenizer *tokenizer, const char *path, FbError *err);
+FbStatus fb_tokenizer_read_llama2c_bytes(FbTokenizer *tokenizer, const uint8_t *data, size_t bytes, FbError *err);
+FbStatus fb_tokenizer_read_gguf_table(FbTokenizer *tokenizer, const FbCheckpoint *table, FbError *err); /* one that fb_gguf_check accepts */
 FbStatus fb_tokenizer_read_json(FbTokenizer *tokenizer, const char *path, FbError *err);   /* tokenizer.json, or vocab.json */
+FbStatus fb_tokenizer_read_json_text(FbTokenizer *tokenizer, const char *text, size_t bytes, const char *path, FbError *err);
 FbStatus fb_tokenizer_read_folder(FbTokenizer *tokenizer, const char *path, FbError *err); /* a Hugging Face folder */
 
 /* ---- encoding ---- */

@@ -16,7 +16,7 @@ enum {
     STACK_FIRST = 32 << 10, STACK_MAX = 8 << 20, /* of compiled patterns, once theirs of 32 KiB is not enough */
     WINDOW_LEAST = 16             /* starts that are tried before the clock is read */
 };
-static const double seconds_least = 5.0, seconds_per_byte = 2e-6; /* a hundred times what the patterns in use need */
+static const double seconds_least = 2.0, seconds_per_byte = 2e-6; /* a hundred times what the patterns in use need */
 
 struct FbPattern {
     FbContext *context;

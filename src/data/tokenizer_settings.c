@@ -15,22 +15,23 @@ typedef struct Settings {
     FbError *err;
 } Settings;
 
-/* The path of a file of the folder; false: there is no such file. */
-static bool find_file(const Settings *settings, const char *name, char path[PATH_BYTES])
+/* The path of a file of the folder, and whether there is such a file. */
+static FbStatus find_file(const Settings *settings, const char *name, char path[PATH_BYTES], bool *found)
 {
-    const FbFileHooks *files = fb_context_files(settings->tokenizer->context);
-    int kind = FB_FILE_OTHER;
-    uint64_t bytes;
     int length = snprintf(path, PATH_BYTES, "%s/%s", settings->folder, name);
-    return length > 0 && length < PATH_BYTES && files->kind(files->user, path, &kind, &bytes) == 0 && kind == FB_FILE_REGULAR;
+    *found = false;
+    return length > 0 && length < PATH_BYTES ? fb_tokenizer_has_file(settings->tokenizer->context, path, found, settings->err)
+                                             : fb_error_set(settings->err, FB_ERR_ARGUMENT, "the path is too long");
 }
 
 /* *out is NULL where the file is missing. */
 static FbStatus load(const Settings *settings, const char *name, json_t **out)
 {
     char path[PATH_BYTES];
+    bool found;
     *out = NULL;
-    return find_file(settings, name, path) ? fb_tokenizer_json_load(settings->tokenizer->context, path, out, settings->err) : FB_OK;
+    FB_TRY(find_file(settings, name, path, &found));
+    return found ? fb_tokenizer_json_load(settings->tokenizer->context, path, out, settings->err) : FB_OK;
 }
 
 /* "<s>" or {"content": "<s>"}. */
@@ -106,7 +107,9 @@ static FbStatus chat_file(const Settings *settings)
 {
     char path[PATH_BYTES], *text;
     size_t bytes;
-    if (!find_file(settings, "chat_template.jinja", path)) {
+    bool found;
+    FB_TRY(find_file(settings, "chat_template.jinja", path, &found));
+    if (!found) {
         return FB_OK;
     }
     FB_TRY(fb_file_read_all(settings->tokenizer->context, path, TEMPLATE_MAX, &text, &bytes, settings->err));
