@@ -18,6 +18,7 @@ FbStatus fb_tokenizer_create(FbContext *context, FbTokenizer **out, FbError *err
     tokenizer->arena = arena;
     fb_text_init(&tokenizer->vocabulary.pool, context);
     tokenizer->model.unknown = -1;
+    tokenizer->model.prefix = tokenizer->model.suffix = (FbBytes){(const uint8_t *)"", 0};
     for (int i = 0; i < 256; i++) {
         tokenizer->model.bytes[i] = -1;
     }
