@@ -1,5 +1,5 @@
 """Are our encoders' tensors byte for byte those of llama-quantize, built without fused multiply-add and as usual?
-usage: gguf_equal.py MODEL TYPE ...  [--imatrix FILE] [--threads 2] [--tensors N]
+usage: gguf_equal.py MODEL TYPE ...  [--imatrix FILE] [--threads 2] [--tensors N] [--builds exact,native]
 
 MODEL: a GGUF file of floats; TYPE: as llama-quantize names them (Q4_0 Q4_K Q6_K ...). Every tensor gets the type (--pure), or what llama-quantize
 falls back to. Each tensor's floats are encoded by the block_tool of the tests (build/release, else build/dev) with this machine's kernel and by the
@@ -75,6 +75,7 @@ def main():
     parser.add_argument("--imatrix", type=Path)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--tensors", type=int, default=0, help="of each type, at most")
+    parser.add_argument("--builds", default="exact,native")
     options = parser.parse_args()
     importance = importance_of(options.imatrix)
     print(machine())
@@ -82,9 +83,9 @@ def main():
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for kind in options.types:
-            for build, tool in BUILDS.items():
+            for build in options.builds.split(","):
                 made = folder / "made.gguf"
-                command = [tool, "--pure"] + (["--imatrix", options.imatrix] if options.imatrix else [])
+                command = [BUILDS[build], "--pure"] + (["--imatrix", options.imatrix] if options.imatrix else [])
                 seconds, peak = timed_process(command + [options.model, made, kind, options.threads])
                 result, agree = compare(options.model, made, importance, options.tensors, folder)
                 for tensor_type, (tensors, equal, blocks, different) in result.items():

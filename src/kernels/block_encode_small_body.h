@@ -21,38 +21,57 @@ static inline float inverse_or_zero(float scale)
     return scale != 0.0f ? 1.0f / scale : 0.0f;
 }
 
+/* fb_f32_to_f16; what stays normal is rounded here, to even, by adding just under half of the last place kept. */
 static inline void put_float(uint8_t *at, float value)
 {
-    fb_block_put_half(at, fb_f32_to_f16(value));
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    const float size = fabsf(value);
+    if (size >= 0x1p-14f && size < 65520.0f) {
+        const uint32_t magnitude = (bits & 0x7FFFFFFFu) - 0x38000000u;
+        fb_block_put_half(at, (uint16_t)((bits >> 16 & 0x8000u) | (magnitude + 0xFFFu + (magnitude >> 13 & 1u)) >> 13));
+    } else {
+        fb_block_put_half(at, fb_f32_to_f16(value));
+    }
 }
 
-/* Truncated within the codes, NaN as 0. */
-static inline void truncated(const float *x, float low, float factor, float shift, float most, uint8_t *codes)
+/* Truncated within the codes, NaN as 0; as floats. */
+static inline FbV truncated_lanes(FbV x, FbV low, FbV factor, FbV shift, FbV most)
 {
-    for (int i = 0; i < SMALL; i++) {
-        float code = (x[i] - low) * factor + shift;
-        code = code > 0.0f ? code : 0.0f;
-        codes[i] = (uint8_t)(int)(code < most ? code : most);
+    FbV code = fb_v_add(fb_v_mul(fb_v_sub(x, low), factor), shift);
+    code = fb_v_min(fb_v_max(code, fb_v_set(0.0f)), most);
+    FbV nearest = fb_v_round(code);
+    return fb_v_select(fb_v_lt(code, nearest), fb_v_sub(nearest, fb_v_set(1.0f)), nearest);
+}
+
+/* A block's codes without a search, 4 or 5 bits, the fifth bits before the nibbles. Nibbles are packed as numbers: low + 16 * high is exact. */
+static inline void put_truncated(const float *x, float low, float factor, float shift, int most, uint8_t *to)
+{
+    const FbV l = fb_v_set(low), f = fb_v_set(factor), s = fb_v_set(shift), end = fb_v_set((float)most), sixteen = fb_v_set(16.0f);
+    FbV first = truncated_lanes(fb_v_load(x), l, f, s, end), second = truncated_lanes(fb_v_load(x + FB_LANES), l, f, s, end);
+    if (most == 31) {
+        uint8_t codes[SMALL];
+        fb_vb_store(codes, fb_vb_codes(first, fb_vi_set(0)));
+        fb_vb_store(codes + FB_LANES, fb_vb_codes(second, fb_vi_set(0)));
+        fb_pack_fifth_bits(to, codes);
+        to += 4;
+        first = fb_v_select(fb_v_le(sixteen, first), fb_v_sub(first, sixteen), first);
+        second = fb_v_select(fb_v_le(sixteen, second), fb_v_sub(second, sixteen), second);
     }
+    fb_vb_store(to, fb_vb_codes(fb_v_add(first, fb_v_mul(second, sixteen)), fb_vi_set(0)));
 }
 
 static inline void encode_signed(int zero, size_t bytes, const float *from, uint8_t *to, size_t blocks)
 {
-    uint8_t codes[SMALL];
     for (size_t b = 0; b < blocks; b++, from += SMALL, to += bytes) {
         const float scale = extreme_of(from) / (float)-zero;
         put_float(to, scale);
-        truncated(from, 0.0f, inverse_or_zero(scale), (float)zero + 0.5f, (float)(2 * zero - 1), codes);
-        if (zero == 16) {
-            fb_pack_fifth_bits(to + 2, codes);
-        }
-        fb_pack_nibbles(to + bytes - 16, codes);
+        put_truncated(from, 0.0f, inverse_or_zero(scale), (float)zero + 0.5f, 2 * zero - 1, to + 2);
     }
 }
 
 static inline void encode_above_minimum(int most, size_t bytes, const float *from, uint8_t *to, size_t blocks)
 {
-    uint8_t codes[SMALL];
     for (size_t b = 0; b < blocks; b++, from += SMALL, to += bytes) {
         float low, high;
         ends_of(from, &low, &high);
@@ -65,11 +84,7 @@ static inline void encode_above_minimum(int most, size_t bytes, const float *fro
         const float scale = high > low ? (high - low) / (float)most : 0.0f; /* zeros of both signs have no range */
         put_float(to, scale);
         put_float(to + 2, low);
-        truncated(from, low, inverse_or_zero(scale), 0.5f, (float)most, codes);
-        if (most == 31) {
-            fb_pack_fifth_bits(to + 4, codes);
-        }
-        fb_pack_nibbles(to + bytes - 16, codes);
+        put_truncated(from, low, inverse_or_zero(scale), 0.5f, most, to + 4);
     }
 }
 
@@ -94,6 +109,30 @@ static void encode_q8_0(const float *from, const float *importance, uint8_t *to,
         for (int i = 0; i < SMALL; i++) {
             to[2 + i] ^= 0x80;
         }
+    }
+}
+
+/* Codes of E2M1 values, doubled, in steps of a power of two; from equally near ones the smaller, and 0 rather than -0. */
+static inline FbV codes_of_e2m1(FbV x, float scale)
+{
+    static const float bounds[7] = {0.5f, 1.5f, 2.5f, 3.5f, 5.0f, 7.0f, 10.0f}; /* beyond which the next one is nearer */
+    const FbV size = fb_m_abs(x), none = fb_v_set(0.0f);
+    FbV code = none;
+    for (int i = 0; i < 7; i++) {
+        code = fb_v_select(fb_v_lt(fb_v_set(bounds[i] * scale), size), fb_v_set((float)(i + 1)), code);
+    }
+    FbV negative = fb_v_select(fb_v_lt(none, code), fb_v_add(code, fb_v_set(8.0f)), code);
+    return fb_v_select(fb_v_lt(x, none), negative, code);
+}
+
+static void encode_mxfp4(const float *from, const float *importance, uint8_t *to, size_t blocks)
+{
+    (void)importance;
+    for (size_t b = 0; b < blocks; b++, from += SMALL, to += 17) {
+        to[0] = fb_mxfp4_exponent(fabsf(extreme_of(from)));
+        const float scale = fb_block_half_power(to[0]);
+        FbV first = codes_of_e2m1(fb_v_load(from), scale), second = codes_of_e2m1(fb_v_load(from + FB_LANES), scale);
+        fb_vb_store(to + 1, fb_vb_codes(fb_v_add(first, fb_v_mul(second, fb_v_set(16.0f))), fb_vi_set(0)));
     }
 }
 

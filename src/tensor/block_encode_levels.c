@@ -86,6 +86,12 @@ static int logarithm(float most)
     return exponent + ((bits & 0x7FFFFF) >= 0x800000 - near);
 }
 
+uint8_t fb_mxfp4_exponent(float most)
+{
+    int exponent = most > 0.0f ? logarithm(most) - 2 + 127 : 0;
+    return (uint8_t)(exponent < 0 ? 0 : exponent);
+}
+
 /* Nearest of the E2M1 values, doubled; the first of equally near ones, so 0 and never -0. */
 static unsigned nearest_e2m1(float x, float scale)
 {
@@ -106,9 +112,7 @@ void fb_encode_mxfp4(const float *from, const float *importance, uint8_t *to, si
 {
     (void)importance; /* the power of two does not depend on it */
     for (size_t b = 0; b < blocks; b++, from += GROUP, to += 17) {
-        float most = fabsf(fb_block_extreme(from, GROUP));
-        int exponent = most > 0.0f ? logarithm(most) - 2 + 127 : 0;
-        to[0] = (uint8_t)(exponent < 0 ? 0 : exponent);
+        to[0] = fb_mxfp4_exponent(fabsf(fb_block_extreme(from, GROUP)));
         float scale = fb_block_half_power(to[0]);
         for (int i = 0; i < GROUP / 2; i++) {
             to[1 + i] = (uint8_t)(nearest_e2m1(from[i], scale) | nearest_e2m1(from[i + GROUP / 2], scale) << 4);

@@ -40,6 +40,9 @@ void fb_q3_k_scales(const float *scales, const float *sums, FbSignedBlock *block
 bool fb_q6_k_scales(const float *scales, FbSignedBlock *block); /* false: a block of zeros, all bytes 0 */
 void fb_iq4_xs_scales(const float *scales, uint8_t *to, float *inverses); /* the first eight bytes, and one over each group's stored scale */
 
+/* The E8M0 byte of a block whose largest magnitude is `most`. */
+uint8_t fb_mxfp4_exponent(float most);
+
 static inline void fb_pack_nibbles(uint8_t *to, const uint8_t *codes)
 {
     for (int j = 0; j < 16; j++) {
@@ -47,14 +50,14 @@ static inline void fb_pack_nibbles(uint8_t *to, const uint8_t *codes)
     }
 }
 
+/* Bit 4 of eight codes at a time: the product moves bit 0 of byte i to bit 56 + i. */
 static inline void fb_pack_fifth_bits(uint8_t *to, const uint8_t *codes)
 {
-    uint32_t high = 0;
-    for (int j = 0; j < 32; j++) {
-        high |= (uint32_t)(codes[j] >> 4 & 1) << j;
-    }
     for (int i = 0; i < 4; i++) {
-        to[i] = (uint8_t)(high >> 8 * i);
+        const uint8_t *c = codes + 8 * i;
+        uint64_t eight = (uint64_t)c[0] | (uint64_t)c[1] << 8 | (uint64_t)c[2] << 16 | (uint64_t)c[3] << 24 | (uint64_t)c[4] << 32 | (uint64_t)c[5] << 40 |
+                         (uint64_t)c[6] << 48 | (uint64_t)c[7] << 56;
+        to[i] = (uint8_t)((eight >> 4 & UINT64_C(0x0101010101010101)) * UINT64_C(0x0102040810204080) >> 56);
     }
 }
 
