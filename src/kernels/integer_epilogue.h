@@ -17,6 +17,7 @@ typedef struct FbIntegerPlan {
     uint8_t low_code, high_code;     /* of all codes */
     bool straight;                   /* the ops are at most `round`, then `add` */
     const FbEpilogueOp *round, *add;
+    const uint8_t *table;            /* looked up by fb_integer_store */
     float round_inverse;             /* 1 / round's a: a division for each element would cost more than the product of few channels */
 } FbIntegerPlan;
 
@@ -29,7 +30,8 @@ static inline uint8_t integer_bound(float value, const FbIntegerEpilogue *e)
 
 static inline FbIntegerPlan fb_integer_plan(const FbIntegerEpilogue *e)
 {
-    FbIntegerPlan plan = {.epilogue = e, .count = e->real.count, .low = -INFINITY, .high = INFINITY};
+    FbIntegerPlan plan = {.epilogue = e, .count = e->real.count, .low = -INFINITY, .high = INFINITY,
+                          .table = e->table};
     if (plan.count > 0 && e->real.ops[plan.count - 1].kind == FB_EPILOGUE_CLAMP) {
         plan.count--;
         plan.low = e->real.ops[plan.count].a;
@@ -101,8 +103,8 @@ FB_INTEGER_INLINE void fb_integer_store(const FbIntegerPlan *plan, FbV x, void *
     } else {
         fb_vb_store_n(c, codes, n);
     }
-    if (e->table) {
-        fb_vb_map(c, c, n, e->table);
+    if (plan->table) {
+        fb_vb_map(c, c, n, plan->table);
     }
 }
 

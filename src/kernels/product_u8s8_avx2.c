@@ -115,6 +115,7 @@ static void product_run(const FbProductU8S8 *p)
     case 2: product_tile(p, &finish, row, 2); break;
     case 1: product_tile(p, &finish, row, 1); break;
     }
+    product_finish_panel(p);
 }
 
 const FbProductU8S8Kernel fb_product_u8s8_avx2 = {"avx2", FB_CPU_AVX2, ROW_TILE, FB_PAIRS_COLUMNS, fb_product_u8s8_pack_pairs, product_run};

@@ -31,7 +31,8 @@ static inline ProductFinish product_finish_of(const FbProductU8S8 *p)
     }
     const FbIntegerEpilogue *e = p->epilogue;
     f.plan = fb_integer_plan(e);
-    f.quick = f.plan.straight && !e->table && p->cols % FB_LANES == 0;
+    f.plan.table = NULL; /* product_finish_panel's */
+    f.quick = f.plan.straight && p->cols % FB_LANES == 0;
     for (size_t v = 0; v < PRODUCT_VECTORS_MAX && v * FB_LANES < p->cols; v++) {
         const size_t at = v * FB_LANES;
         f.n[v] = p->cols - at < FB_LANES ? p->cols - at : FB_LANES;
@@ -156,6 +157,26 @@ FB_INTEGER_INLINE void product_finish_quick(const FbProductU8S8 *p, const Produc
     }
     const FbVb codes = fb_vb_codes(x, fb_vi_set(f->zero));
     fb_vb_store((uint8_t *)p->c + at, fb_vb_min(fb_vb_max(codes, fb_vb_set(f->low_code)), fb_vb_set(f->high_code)));
+}
+
+/* After all rows of a run: codes that are stored by now go through the table, two rows at a time. */
+static void product_finish_panel(const FbProductU8S8 *p)
+{
+    if (!p->epilogue || !p->epilogue->codes || !p->epilogue->table) {
+        return;
+    }
+    const uint8_t *table = p->epilogue->table;
+    for (size_t column = 0; column < p->cols; column += FB_LANES) {
+        const size_t left = p->cols - column;
+        uint8_t *c = (uint8_t *)p->c + column;
+        size_t row = 0;
+        for (; left >= FB_LANES && row + 2 <= p->rows; row += 2, c += 2 * p->c_stride) {
+            fb_vb_map_pair(c, c, c + p->c_stride, c + p->c_stride, table);
+        }
+        for (; row < p->rows; row++, c += p->c_stride) {
+            fb_vb_map(c, c, left < FB_LANES ? left : FB_LANES, table);
+        }
+    }
 }
 
 /* A row that is padding points at the codes of zero, which do not move with the image. */

@@ -73,6 +73,7 @@ static void product_run(const FbProductU8S8 *p)
         PRODUCT_EACH_ROW(PRODUCT_CASE)
     }
 #undef PRODUCT_CASE
+    product_finish_panel(p);
 }
 
 static FbStatus product_pack(FbContext *context, FbArena *arena, const int8_t *w, size_t depth_stride, size_t col_stride, size_t taps,
