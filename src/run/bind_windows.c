@@ -6,16 +6,16 @@
 
 enum { MIXED = SIZE_MAX }; /* windows of one value that do not have the same rows */
 
-typedef struct Reader {
+typedef struct WindowReader {
     uint32_t step, input;
-} Reader;
+} WindowReader;
 
 typedef struct Windows {
     FbBinding *binding;
     FbStage *stage;
     uint32_t *maker;     /* per slot: the bound step that makes it; FB_NONE */
     size_t *start;       /* [slots + 1]: readers of a root, itself and its views, in `readers` */
-    Reader *readers;
+    WindowReader *readers;
     bool *viewed;        /* per slot: the root of views */
     size_t *inner_rows;  /* per slot: rows of the windows that lie in it; 0: none */
 } Windows;
@@ -64,7 +64,7 @@ static FbStatus index_values(Windows *w, FbArena *arena, FbError *err)
         const FbStep *step = w->stage->steps[k].step;
         for (uint32_t i = 0; i < step->input_count; i++) {
             if (step->inputs[i] != FB_NONE) {
-                w->readers[fill[fb_binding_root(binding, step->inputs[i])]++] = (Reader){(uint32_t)k, i};
+                w->readers[fill[fb_binding_root(binding, step->inputs[i])]++] = (WindowReader){(uint32_t)k, i};
             }
         }
     }
