@@ -258,7 +258,7 @@ static int open_generator(CliGeneration *run)
 {
     Cli *cli = run->cli;
     const CliOptions *o = &cli->options;
-    FbGeneratorOptions options = {.struct_bytes = sizeof options, .mode = cli_mode(cli, FB_MODE_INTEGER), .context = (uint64_t)o->positions,
+    FbGeneratorOptions options = {.struct_bytes = sizeof options, .mode = cli_mode(cli, FB_MODE_INTEGER), .context = (uint64_t)run->positions,
                                   .sequences = run->prompts.count, .sampling = {.temperature = (float)o->temperature, .top_k = (int32_t)o->top_k,
                                   .top_p = (float)o->top_p, .min_p = (float)o->min_p, .seed = (uint64_t)o->seed}};
     FbError err;
@@ -269,13 +269,25 @@ static int open_generator(CliGeneration *run)
     if (!exit_code && fb_generator_create(cli->context, run->model, &options, &run->generator, &err) != FB_OK) {
         exit_code = cli_error(cli, &err);
     }
-    if (!exit_code && (uint64_t)o->positions > (uint64_t)fb_language_info(run->model)->context_length) {
-        cli_warn(cli, "long-context", "a context of %lld tokens, but the model was made for %lld", (long long)o->positions,
+    if (!exit_code && run->positions > fb_language_info(run->model)->context_length) {
+        cli_warn(cli, "long-context", "a context of %lld tokens, but the model was made for %lld", (long long)run->positions,
                  (long long)fb_language_info(run->model)->context_length);
     }
     fb_model_free(run->model); /* its weights are packed now */
     run->model = NULL;
     return exit_code;
+}
+
+/* The positions that the longest prompt and what follows it need, where that is more than a model usually gets; otherwise --context. */
+static int64_t positions_wanted(const CliGeneration *run)
+{
+    enum { USUAL = 4096 };
+    int64_t most = 0;
+    for (size_t i = 0; i < run->prompts.count; i++) {
+        most = (int64_t)run->prompts.items[i].count > most ? (int64_t)run->prompts.items[i].count : most;
+    }
+    most = run->limit < INT32_MAX && most < INT32_MAX ? most + run->limit : most;
+    return run->cli->options.positions || most <= USUAL ? run->cli->options.positions : most;
 }
 
 static int run(Cli *cli)
@@ -289,10 +301,14 @@ static int run(Cli *cli)
     int64_t otherwise = o->chat ? CHAT_TOKENS_DEFAULT : TOKENS_DEFAULT;
     generation.limit = o->token_limit < 0 ? otherwise : o->token_limit == 0 ? INT64_MAX : o->token_limit;
     double begin = cli_seconds();
-    exit_code = cli_load_language(cli, cli->context, cli->operands[0], o->positions, &generation.model);
     int ids_only = o->ids.count > 0 && o->prompts.count == 0 && !o->prompt_file;
-    exit_code = exit_code ? exit_code : cli_load_tokenizer(cli, cli->operands[0], ids_only, &generation.tokenizer);
+    if (!cli_is_language(cli, cli->operands[0])) {
+        return cli_load_language(cli, cli->context, cli->operands[0], 0, &generation.model); /* says what it is instead */
+    }
+    exit_code = cli_load_tokenizer(cli, cli->operands[0], ids_only, &generation.tokenizer);
     exit_code = exit_code || o->chat ? exit_code : cli_read_prompts(&generation);
+    generation.positions = positions_wanted(&generation);
+    exit_code = exit_code ? exit_code : cli_load_language(cli, cli->context, cli->operands[0], generation.positions, &generation.model);
     exit_code = exit_code ? exit_code : open_generator(&generation);
     generation.load_seconds = cli_seconds() - begin;
     exit_code = exit_code ? exit_code : o->chat ? cli_chat(&generation) : generate_texts(&generation);

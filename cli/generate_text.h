@@ -23,6 +23,7 @@ typedef struct CliGeneration { /* one run of the command */
     FbTokenizer *tokenizer;  /* NULL: ids only */
     FbGenerator *generator;
     CliPrompts prompts;
+    int64_t positions;       /* of the context; 0: as the model usually has */
     int64_t limit;           /* tokens to make per prompt; INT64_MAX: no limit */
     double load_seconds, prompt_seconds, generation_seconds, first_seconds; /* first: from the start of the process */
     size_t prompt_tokens, made_tokens;
