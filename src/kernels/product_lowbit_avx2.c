@@ -485,4 +485,4 @@ const FbProductLowbitKernel fb_product_lowbit_avx2 = {
     FB_ISA_NAME, FB_ISA_NEEDS, codes_32, codes_256, fb_lowbit_epilogue,
     {fb_lowbit_f16_avx2, fb_lowbit_bf16_avx2, fb_lowbit_q4_0_avx2, fb_lowbit_q4_1_avx2, fb_lowbit_q5_0_avx2, fb_lowbit_q5_1_avx2,
      fb_lowbit_q8_0_avx2, fb_lowbit_iq4_nl_avx2, fb_lowbit_mxfp4_avx2, fb_lowbit_q2_k_avx2, fb_lowbit_q3_k_avx2, fb_lowbit_q4_k_avx2,
-     fb_lowbit_q5_k_avx2, fb_lowbit_q6_k_avx2, NULL, NULL}};
+     fb_lowbit_q5_k_avx2, fb_lowbit_q6_k_avx2, fb_lowbit_iq4_xs_avx2, fb_lowbit_tq2_0_avx2}};

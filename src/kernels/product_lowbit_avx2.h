@@ -22,6 +22,8 @@ void fb_lowbit_q3_k_avx2(const FbProductLowbit *product);
 void fb_lowbit_q4_k_avx2(const FbProductLowbit *product);
 void fb_lowbit_q5_k_avx2(const FbProductLowbit *product);
 void fb_lowbit_q6_k_avx2(const FbProductLowbit *product);
+void fb_lowbit_iq4_xs_avx2(const FbProductLowbit *product);
+void fb_lowbit_tq2_0_avx2(const FbProductLowbit *product);
 
 #define FB_INLINE static inline __attribute__((always_inline))
 

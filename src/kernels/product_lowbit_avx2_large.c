@@ -2,6 +2,8 @@
  * lanes of 32. A block goes by chunks, each of which is unpacked in parts of 32 elements. */
 #include "kernels/product_lowbit_avx2.h"
 
+#include "tensor/block_type.h"
+
 typedef struct LowbitLarge {
     __m256 d, dmin;
     __m256i scales[4];   /* bytes: as the form has them */
@@ -220,6 +222,59 @@ FB_INLINE __m256i q3_k_row(const LowbitPart *x, const FbCodes256 *a, size_t chun
 }
 #define q3_k_finish finish
 
+/* ---- iq4_XS: signed levels, eight scales whose upper bits lie apart; 32 too large ---- */
+
+FB_INLINE void iq4_xs_head(const uint8_t *w, LowbitLarge *h)
+{
+    const __m256i low = lowbit_load(w + 32);
+    h->d = lowbit_halves(w);
+    h->scales[0] = bits_of(low, 0, 15); /* of even runs */
+    h->scales[1] = bits_of(low, 4, 15);
+    h->scales[2] = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)(const void *)(w + 16)));
+}
+FB_INLINE void iq4_xs_part(const uint8_t *w, const LowbitLarge *h, size_t chunk, int part, LowbitPart *x)
+{
+    const __m256i levels = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)fb_iq4_levels));
+    const int run = (int)chunk * 2 + part;
+    for (int i = 0; i < 4; i++) {
+        const __m256i both = lowbit_load(w + 64 + run * 128 + i * 32);
+        x->codes[i] = _mm256_shuffle_epi8(levels, bits_of(both, 0, 15));
+        x->codes[i + 4] = _mm256_shuffle_epi8(levels, bits_of(both, 4, 15));
+    }
+    const __m256i upper = _mm256_and_si256(_mm256_srl_epi32(h->scales[2], _mm_cvtsi32_si128(2 * run)), _mm256_set1_epi32(3));
+    const __m256i twice = _mm256_slli_epi16(_mm256_or_si256(upper, _mm256_slli_epi32(upper, 16)), 4);
+    x->scale[0] = _mm256_sub_epi16(_mm256_or_si256(pick_unsigned(h->scales[part], (int)chunk), twice), _mm256_set1_epi16(32));
+}
+FB_INLINE __m256i iq4_xs_row(const LowbitPart *x, const FbCodes256 *a, size_t chunk, int part, __m256i sum)
+{
+    const int8_t *codes = a->codes + chunk * 64 + part * 32;
+    for (int i = 0; i < 8; i++) { /* a pair is at most 2 * 127 * 127 */
+        const __m256i turned = _mm256_sign_epi8(lowbit_four(codes + 4 * i), x->codes[i]);
+        const __m256i pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(x->codes[i]), turned);
+        sum = _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, x->scale[0]));
+    }
+    return sum;
+}
+#define iq4_xs_finish finish
+
+/* ---- tq2_0: no small scales; codes are 1 too large ---- */
+
+FB_INLINE void tq2_0_head(const uint8_t *w, LowbitLarge *h) { h->d = lowbit_halves(w); }
+FB_INLINE void tq2_0_part(const uint8_t *w, const LowbitLarge *h, size_t chunk, int part, LowbitPart *x)
+{
+    (void)h;
+    for (size_t i = 0; i < 8; i++) {
+        x->codes[i] = bits_of(lowbit_load(w + 16 + chunk * 256 + i * 32), 2 * part, 3);
+    }
+}
+FB_INLINE __m256i tq2_0_row(const LowbitPart *x, const FbCodes256 *a, size_t chunk, int part, __m256i sum)
+{
+    const __m256i pairs = lowbit_pairs_u4(x->codes, a->codes + chunk * 128 + part * 32);
+    const __m256i codes = _mm256_set1_epi32(a->sums32[chunk * 4 + (size_t)part]);
+    return _mm256_sub_epi32(_mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1))), codes);
+}
+#define tq2_0_finish finish
+
 /* ---- all rows against a panel ---- */
 
 #define LARGE_ADD(name, x, part)                                        \
@@ -331,3 +386,5 @@ LOWBIT_256(q3_k, 110, 2, 4)
 LOWBIT_256(q4_k, 144, 4, 2)
 LOWBIT_256(q5_k, 176, 4, 2)
 LOWBIT_256(q6_k, 210, 2, 4)
+LOWBIT_256(iq4_xs, 136, 4, 2)
+LOWBIT_256(tq2_0, 66, 2, 4)

@@ -84,8 +84,8 @@ static uint64_t experts_macs(const FbCall *call)
 
 static const char *experts_kernel(const void *state)
 {
-    (void)state;
-    return "product_f32";
+    const ExpertsState *s = state;
+    return s->codes[0] ? "product_lowbit" : "product_f32";
 }
 
 const FbLowering fb_experts_blocks_lowering = {.name = "experts_blocks", .accepts = experts_accepts, .prepare = experts_prepare,
