@@ -21,8 +21,9 @@ enum {
     CLI_CPU = 1 << 6,
     CLI_HELP = 1 << 7,
     CLI_GENERATE = 1 << 8,
+    CLI_TOKENIZE = 1 << 9,
     CLI_MODEL = CLI_INSPECT | CLI_QUANTIZE | CLI_CALIBRATE | CLI_EVALUATE | CLI_BENCH | CLI_GENERATE,
-    CLI_ALL = (1 << 9) - 1
+    CLI_ALL = (1 << 10) - 1
 };
 
 typedef struct CliList {
@@ -94,6 +95,6 @@ struct Cli {
 
 extern const CliCommand *const cli_commands[];
 extern const size_t cli_command_count;
-extern const CliCommand cli_inspect, cli_quantize, cli_calibrate, cli_evaluate, cli_bench, cli_list, cli_cpu, cli_help, cli_generate;
+extern const CliCommand cli_inspect, cli_quantize, cli_calibrate, cli_evaluate, cli_bench, cli_list, cli_cpu, cli_help, cli_generate, cli_tokenize;
 
 #endif

@@ -8,7 +8,7 @@
 #include "manual.h"
 #include "options.h"
 
-const CliCommand *const cli_commands[] = {&cli_inspect, &cli_quantize, &cli_calibrate, &cli_evaluate, &cli_bench, &cli_generate, &cli_list, &cli_cpu, &cli_help};
+const CliCommand *const cli_commands[] = {&cli_inspect, &cli_quantize, &cli_calibrate, &cli_evaluate, &cli_bench, &cli_generate, &cli_tokenize, &cli_list, &cli_cpu, &cli_help};
 const size_t cli_command_count = sizeof cli_commands / sizeof cli_commands[0];
 
 /* The command of the first word, or NULL after the error was printed. A first word that is no command but a path means `inspect`. */

@@ -20,7 +20,7 @@ if(FEWBIT_BUILD_COMMAND)
     install(TARGETS fewbit_command RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
     # Manual pages come from the command itself, so that they cannot differ from --help.
     set(pages)
-    foreach(command "" inspect quantize calibrate evaluate bench list cpu help)
+    foreach(command "" inspect quantize calibrate evaluate bench generate tokenize list cpu help)
         string(REGEX REPLACE "-$" "" page "fewbit-${command}")
         set(file ${PROJECT_BINARY_DIR}/man/${page}.1)
         add_custom_command(OUTPUT ${file}
