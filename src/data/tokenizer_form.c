@@ -121,7 +121,7 @@ static bool apply(FormWork *work, const char *text, size_t bytes, FbText *out)
     return finish_chunk(work, out);
 }
 
-FbStatus fb_form_apply(FbContext *context, FbForm form, const char *text, size_t bytes, FbText *out, FbError *err)
+FbStatus fb_form_apply(FbContext *context, FbUnicodeForm form, const char *text, size_t bytes, FbText *out, FbError *err)
 {
     bool ascii = true;
     for (size_t i = 0; i < bytes && ascii; i++) {

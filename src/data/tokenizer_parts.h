@@ -77,11 +77,11 @@ typedef enum FbNormalKind {
     FB_NORMAL_SQUEEZE        /* runs of spaces to one, none at the ends (SentencePiece's remove_extra_whitespaces) */
 } FbNormalKind;
 
-typedef enum FbForm { FB_FORM_C, FB_FORM_D, FB_FORM_KC, FB_FORM_KD } FbForm;
+typedef enum FbUnicodeForm { FB_FORM_C, FB_FORM_D, FB_FORM_KC, FB_FORM_KD } FbUnicodeForm;
 
 typedef struct FbNormalStep {
     FbNormalKind kind;
-    FbForm form;
+    FbUnicodeForm form;
     bool left, right;     /* STRIP */
     bool longest;         /* CHARSMAP: the longest match, as SentencePiece; otherwise tokenizers' way */
     FbBytes to;

@@ -54,7 +54,7 @@ static bool resize(TrieBuilder *builder, uint32_t capacity)
 static bool add_node(TrieBuilder *builder, uint8_t label, TrieRange range)
 {
     FbTrie *trie = builder->trie;
-    if (trie->count == builder->capacity && !resize(builder, builder->capacity == 0 ? 256 : 2 * builder->capacity)) {
+    if ((trie->count == builder->capacity || builder->ranges == NULL) && !resize(builder, builder->capacity == 0 ? 256 : 2 * builder->capacity)) {
         return false;
     }
     trie->label[trie->count] = label;
