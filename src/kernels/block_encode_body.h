@@ -22,34 +22,39 @@ static inline size_t lanes_count(size_t blocks, size_t block, size_t together)
     return blocks - block < together ? blocks - block : together;
 }
 
-/* Codes of n elements on a grid: what fb_block_nearest makes of inverse * (x - low). */
-static inline void grid_of(const float *x, int n, float inverse, float low, int top, uint8_t *codes)
+/* Sixteen codes: fb_block_nearest of x, clamped, above `zero`. */
+static inline void put_nearest(FbV x, int low, int high, int zero, uint8_t *codes)
 {
-    for (int i = 0; i < n; i++) {
-        codes[i] = (uint8_t)fb_block_clamp(fb_block_nearest(inverse * (x[i] - low)), 0, top);
-    }
+    FbV code = lanes_clamp(lanes_nearest(x), fb_v_set((float)low), fb_v_set((float)high));
+    fb_vb_store(codes, fb_vb_codes(code, fb_vi_set(zero)));
 }
 
-/* The last rounding of the types with minima: (x + minimum) / scale. */
-static inline void grid_of_stored(const float *x, int n, float scale, float minimum, int top, uint8_t *codes)
+/* Codes of n elements, whole sixteens, on a searched grid. */
+static inline void grid_of(const float *x, int n, float inverse, float low, int top, uint8_t *codes)
 {
-    for (int i = 0; i < n; i++) {
-        codes[i] = (uint8_t)fb_block_clamp(fb_block_nearest((x[i] + minimum) / scale), 0, top);
+    for (int i = 0; i < n; i += FB_LANES) {
+        put_nearest(fb_v_mul(fb_v_set(inverse), fb_v_sub(fb_v_load(x + i), fb_v_set(low))), 0, top, 0, codes + i);
     }
 }
 
 static inline void grid_signed(const float *x, int n, float inverse, int zero, uint8_t *codes)
 {
-    for (int i = 0; i < n; i++) {
-        codes[i] = (uint8_t)(inverse != 0.0f ? zero + fb_block_clamp(fb_block_nearest(inverse * x[i]), -zero, zero - 1) : 0);
+    for (int i = 0; i < n; i += FB_LANES) {
+        put_nearest(fb_v_mul(fb_v_set(inverse), fb_v_load(x + i)), -zero, zero - 1, inverse != 0.0f ? zero : 0, codes + i);
     }
 }
 
-static inline void grid_signed_stored(const float *x, int n, float scale, int zero, uint8_t *codes)
+/* The last rounding of the types of 256 elements, to what is stored: (x + minimum) / scale, or x / scale. */
+static inline void grid_of_stored(const float *x, int n, float scale, float minimum, int top, uint8_t *codes)
 {
-    for (int i = 0; i < n; i++) {
-        codes[i] = (uint8_t)(zero + fb_block_clamp(fb_block_nearest(x[i] / scale), -zero, zero - 1));
+    for (int i = 0; i < n; i += FB_LANES) {
+        put_nearest(fb_v_div(fb_v_add(fb_v_load(x + i), fb_v_set(minimum)), fb_v_set(scale)), 0, top, 0, codes + i);
     }
+}
+
+static inline void grid_signed_stored(const float *x, float scale, int zero, uint8_t *codes)
+{
+    put_nearest(fb_v_div(fb_v_load(x), fb_v_set(scale)), -zero, zero - 1, zero, codes);
 }
 
 /* Weights with importance of elements that have one mean square. */
@@ -192,13 +197,16 @@ static inline void signed_search(const float *x, float *weights, int zero, float
     fb_v_store(inverse, kept);
 }
 
-static inline void signed_codes(const float *x, int zero, FbSignedBlock *block)
+/* Groups whose stored scale is 0 keep the codes of their search; `inverse` NULL: those are there already. */
+static inline void signed_codes(const float *x, const float *inverse, int zero, FbSignedBlock *block)
 {
     const float d = fb_f16_to_f32(block->scale);
     for (int g = 0; g < FB_LARGE_GROUPS; g++, x += 16) {
         const float scale = d * (float)block->scales[g];
         if (scale != 0.0f) {
-            grid_signed_stored(x, 16, scale, zero, block->codes + 16 * g);
+            grid_signed_stored(x, scale, zero, block->codes + 16 * g);
+        } else if (inverse != NULL) {
+            grid_signed(x, 16, inverse[g], zero, block->codes + 16 * g);
         }
     }
 }
@@ -216,10 +224,7 @@ static void encode_q6_k(const float *from, const float *importance, uint8_t *to,
             memset(to, 0, 210);
             continue;
         }
-        for (int g = 0; g < FB_LARGE_GROUPS; g++) {
-            grid_signed(from + 16 * g, 16, inverse[g], 32, block.codes + 16 * g);
-        }
-        signed_codes(from, 32, &block);
+        signed_codes(from, inverse, 32, &block);
         fb_pack_q6_k(&block, to);
     }
 }
@@ -253,7 +258,7 @@ static void encode_q3_k(const float *from, const float *importance, uint8_t *to,
     FbSignedBlock block;
     for (size_t b = 0; b < blocks; b++, from += FB_LARGE_ELEMENTS, to += 110) {
         search_q3_k(from, importance == NULL ? NULL : importance + b * FB_LARGE_ELEMENTS, &block);
-        signed_codes(from, 4, &block);
+        signed_codes(from, NULL, 4, &block);
         fb_pack_q3_k(&block, to);
     }
 }
