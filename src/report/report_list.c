@@ -22,6 +22,10 @@ static const FbListRow metrics[] = {
     {"sqnr", "signal-to-noise ratio of an output against the baseline's, in dB"},
     {"cosine", "mean cosine between an output and the baseline's"},
     {"difference", "mean and largest difference of an output from the baseline's"},
+    {"perplexity", "language models: exp of the mean loss per token, windows and halves as llama.cpp has them"},
+    {"kld", "language models: divergence of the probabilities of the next token from the baseline's"},
+    {"same_top", "language models: share of tokens with the baseline's most probable one"},
+    {"accuracy", "language models: questions whose right choice is the most probable, by sum and per character"},
 };
 
 static const char *const isa_summary = "a cap for --isa";
