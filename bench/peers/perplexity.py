@@ -34,7 +34,7 @@ def llama(path, text, windows, logits, compare):
     if not compare:
         return {"perplexity": find(r"Final estimate: PPL =" + NUMBER), "error": find(r"Final estimate: PPL = [0-9.]+ \+/-" + NUMBER), "seconds": seconds}
     return {"perplexity": find(r"Mean PPL\(Q\)" + NUMBER), "error": find(r"Mean PPL\(Q\)\s*:\s*[0-9.]+ ±" + NUMBER), "kld": find(r"Mean\s+KLD" + NUMBER),
-            "kld_error": find(r"Mean\s+KLD:\s*[0-9.]+ ±" + NUMBER), "kld_99": find(r"99.0%\s+KLD" + NUMBER), "same_top": find(r"Same top p" + NUMBER) / 100,
+            "kld_error": find(r"Mean\s+KLD:\s*[0-9.]+ ±" + NUMBER), "kld_99": find(r"99.0%\s+KLD" + NUMBER), "same_top": find(r"Same top p:\s*([0-9.]+)") / 100,
             "ratio_error": find(r"Mean PPL\(Q\)/PPL\(base\)\s*:\s*[0-9.]+ ±" + NUMBER), "seconds": seconds}
 
 
