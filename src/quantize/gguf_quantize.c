@@ -96,8 +96,12 @@ static FbStatus fill_report(const FbGgufPlan *plan, FbGgufReport *report, FbErro
     for (size_t i = 0; i < plan->count; i++) {
         const FbGgufChoice *choice = &plan->choices[i];
         FbGgufWeight *weight = &report->weights[i];
-        *weight = (FbGgufWeight){.name = choice->tensor.name, .rank = choice->tensor.shape.rank, .bytes_before = choice->bytes_before,
+        *weight = (FbGgufWeight){.name = fb_arena_strdup(plan->arena, choice->tensor.name), /* the checkpoint may go before the report */
+                                 .rank = choice->tensor.shape.rank, .bytes_before = choice->bytes_before,
                                  .bytes_after = choice->bytes_after, .reason = choice->reason};
+        if (weight->name == NULL) {
+            return fb_error_memory(plan->context, err, "a report", plan->count * sizeof *report->weights);
+        }
         weight->type_before = fb_ggml_type_name(choice->tensor.number);
         weight->type_after = fb_ggml_type_name(choice->type);
         for (int axis = 0; axis < weight->rank && axis < 4; axis++) {
