@@ -24,6 +24,9 @@ static int part(const uint8_t *w, size_t offset, size_t i, size_t lane)
     return w[offset * FB_LOWBIT_COLS + i / 4 * 4 * FB_LOWBIT_COLS + lane * 4 + i % 4];
 }
 
+/* A byte, 0 .. 255, as the signed number it is. */
+static int signed_byte(int byte) { return (byte ^ 128) - 128; }
+
 static float half_part(const uint8_t *w, size_t offset, size_t lane)
 {
     return fb_block_half(w + offset * FB_LOWBIT_COLS + lane * 2);
@@ -74,7 +77,7 @@ static void unpack_q8_0(const uint8_t *w, size_t lane, LowbitBlock *block)
 {
     block->d = half_part(w, 0, lane);
     for (size_t i = 0; i < 32; i++) {
-        block->codes[i] = (int8_t)part(w, 2, i, lane);
+        block->codes[i] = signed_byte(part(w, 2, i, lane));
     }
 }
 
@@ -82,13 +85,13 @@ static void unpack_iq4_nl(const uint8_t *w, size_t lane, LowbitBlock *block)
 {
     block->d = half_part(w, 0, lane);
     for (size_t i = 0; i < 32; i++) {
-        block->codes[i] = fb_iq4_levels[nibble(w, 2, i, lane)];
+        block->codes[i] = signed_byte((uint8_t)fb_iq4_levels[nibble(w, 2, i, lane)]);
     }
 }
 
 static void unpack_mxfp4(const uint8_t *w, size_t lane, LowbitBlock *block)
 {
-    static const int8_t twice[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12}; /* of the E2M1 values */
+    static const int twice[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12}; /* of the E2M1 values */
     const uint32_t e = w[lane], bits = e < 2 ? UINT32_C(0x00200000) << e : (e - 1) << 23; /* 2^(e - 128) */
     memcpy(&block->d, &bits, sizeof bits);
     for (size_t i = 0; i < 32; i++) {
@@ -160,7 +163,7 @@ static void unpack_q6_k(const uint8_t *w, size_t lane, LowbitBlock *block)
 {
     block->d = half_part(w, 0, lane);
     for (size_t s = 0; s < 16; s++) {
-        block->scales[s] = (int8_t)part(w, 2, s, lane);
+        block->scales[s] = signed_byte(part(w, 2, s, lane));
     }
     for (size_t i = 0; i < 256; i++) {
         const size_t half = i / 128, quarter = i % 128 / 32, within = i % 32;
@@ -178,7 +181,7 @@ static void unpack_iq4_xs(const uint8_t *w, size_t lane, LowbitBlock *block)
         block->scales[s] = ((part(w, 4, j / 2, lane) >> j % 2 * 4 & 15) | (high >> j * 2 & 3) << 4) - 32;
     }
     for (size_t i = 0; i < 256; i++) {
-        block->codes[i] = fb_iq4_levels[nibble(w, 8 + i / 32 * 16, i % 32, lane)];
+        block->codes[i] = signed_byte((uint8_t)fb_iq4_levels[nibble(w, 8 + i / 32 * 16, i % 32, lane)]);
     }
 }
 
