@@ -210,7 +210,7 @@ static void product_on_codes(FbContext *context, const FbBlocksProduct *product)
     c.row_blocks = at_least((product->rows + CODES_ROWS - 1) / CODES_ROWS, 1); /* of about equal height */
     c.row_block = ((product->rows + c.row_blocks - 1) / c.row_blocks + ROW_STEP - 1) / ROW_STEP * ROW_STEP;
     c.row_blocks = (product->rows + c.row_block - 1) / c.row_block;
-    c.panel_block = (at_most(UNIT_BYTES / w->panel_bytes + 1, at_least(w->panels / UNITS_WANTED, 1)) + 1) / 2 * 2;
+    c.panel_block = at_least(at_most(UNIT_BYTES / w->panel_bytes + 1, w->panels / UNITS_WANTED + 1) / 2 * 2, 2); /* kernels like pairs */
     c.panel_blocks = (w->panels + c.panel_block - 1) / c.panel_block;
     fb_parallel(context, code_units, &c, c.row_blocks * c.panel_blocks, 1);
 }
