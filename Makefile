@@ -1,5 +1,5 @@
 # The front door; the work is done by CMake, ctest and the scripts in tools/.
-.PHONY: all demo test asan check-full bench peers conformance format clean
+.PHONY: all demo test asan check-full soak bench peers conformance format clean
 
 all:             # an optimized build without tests being run
 	tools/setup.sh
@@ -20,6 +20,10 @@ asan:            # the whole suite under AddressSanitizer and UBSan
 
 check-full:      # the same as test, with the slow tests and clang-tidy
 	FEWBIT_FULL=1 .ci/run
+
+soak:            # every fuzz target for FEWBIT_SOAK_SECONDS (600) each, with clang
+	tools/setup.sh --tests
+	tools/soak.sh
 
 bench:           # kernels: checked against the scalar definition, then timed
 	tools/setup.sh
