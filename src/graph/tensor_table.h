@@ -49,6 +49,9 @@ struct FbCheckpoint {
     struct FbNameTable *tensor_names, *keys;
 };
 
+/* As fb_checkpoint_recognized, but says when it could not look. */
+FbStatus fb_checkpoint_recognize(FbContext *context, const char *path, bool *recognized, FbError *err);
+
 /* Empty; the rest is the readers'. */
 FbStatus fb_checkpoint_create(FbContext *context, const char *path, const char *format, FbCheckpoint **out, FbError *err);
 /* Takes over the reference, also on failure. */

@@ -4,7 +4,7 @@
 #include "ops/codes_concat.h"
 #include "run/instance.h"
 
-enum { MIXED = SIZE_MAX }; /* windows of one value that do not have the same rows */
+static const size_t mixed = SIZE_MAX; /* windows of one value that do not have the same rows */
 
 typedef struct WindowReader {
     uint32_t step, input;
@@ -145,7 +145,7 @@ static void make_window(Windows *w, FbSlot part, FbSlot whole, uint64_t at, size
     value->root = whole;
     value->window_at = at;
     value->window_rows = rows;
-    *inner = *inner == 0 || *inner == rows ? rows : MIXED;
+    *inner = *inner == 0 || *inner == rows ? rows : mixed;
     top->first = value->first < top->first ? value->first : top->first;
     top->last = value->last > top->last ? value->last : top->last;
 }

@@ -30,7 +30,8 @@ static FbStatus open_bytes(Bytes bytes, FbCheckpoint **checkpoint)
 {
     FbSource *source;
     assert_int_equal(fb_source_from_memory(context, bytes.data, bytes.count, &source, NULL), FB_OK);
-    bool recognized = fb_llama2c_recognized(source);
+    bool recognized;
+    assert_int_equal(fb_llama2c_recognize(source, &recognized, &err), FB_OK);
     FbStatus status = fb_llama2c_open_source(context, source, "m.bin", checkpoint, &err);
     assert_true(recognized == (status == FB_OK) && (status == FB_OK || err.message[0] != '\0'));
     fb_source_release(source);

@@ -29,8 +29,10 @@ static FbStatus kind_of_file(FbSource *source, const char *path, Kind *kind, FbE
         *kind = KIND_SAFETENSORS;
     } else if (ends_with(path, ".gguf")) {
         *kind = KIND_GGUF;
-    } else if (fb_llama2c_recognized(source)) {
-        *kind = KIND_LLAMA2C;
+    } else {
+        bool llama2c;
+        FB_TRY(fb_llama2c_recognize(source, &llama2c, err));
+        *kind = llama2c ? KIND_LLAMA2C : KIND_NONE;
     }
     return FB_OK;
 }
@@ -58,10 +60,18 @@ static FbStatus kind_of(FbContext *context, const char *path, Kind *kind, FbErro
     return status;
 }
 
-int fb_checkpoint_recognized(FbContext *context, const char *path)
+FbStatus fb_checkpoint_recognize(FbContext *context, const char *path, bool *recognized, FbError *err)
 {
     Kind kind;
-    return kind_of(context, path, &kind, NULL) == FB_OK && kind != KIND_NONE;
+    FbStatus status = kind_of(context, path, &kind, err);
+    *recognized = status == FB_OK && kind != KIND_NONE;
+    return status;
+}
+
+int fb_checkpoint_recognized(FbContext *context, const char *path)
+{
+    bool recognized;
+    return fb_checkpoint_recognize(context, path, &recognized, NULL) == FB_OK && recognized;
 }
 
 FbStatus fb_checkpoint_open(FbContext *context, const char *path, FbCheckpoint **checkpoint, FbError *err)

@@ -1,4 +1,5 @@
 /* Loading whatever holds a model: an ONNX file, or a checkpoint that a graph is built for. */
+#include "graph/tensor_table.h"
 #include "io/huggingface/language_spec.h"
 #include "io/onnx/onnx.h"
 
@@ -14,8 +15,10 @@ static FbStatus load_onnx(FbContext *context, const char *path, FbModel **model,
 FbStatus fb_model_load(FbContext *context, const char *path, FbModel **model, FbError *err)
 {
     FbCheckpoint *checkpoint;
+    bool recognized;
     *model = NULL;
-    if (!fb_checkpoint_recognized(context, path)) {
+    FB_TRY(fb_checkpoint_recognize(context, path, &recognized, err));
+    if (!recognized) {
         return load_onnx(context, path, model, err);
     }
     FB_TRY(fb_checkpoint_open(context, path, &checkpoint, err));

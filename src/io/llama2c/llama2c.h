@@ -6,7 +6,7 @@
 #include "graph/tensor_table.h"
 
 /* Whether the seven numbers at the start make sense and ask for exactly as many bytes as the file has. */
-bool fb_llama2c_recognized(FbSource *source);
+FbStatus fb_llama2c_recognize(FbSource *source, bool *recognized, FbError *err);
 /* `path` is for messages. */
 FbStatus fb_llama2c_open_source(FbContext *context, FbSource *source, const char *path, FbCheckpoint **out, FbError *err);
 

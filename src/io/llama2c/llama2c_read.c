@@ -28,19 +28,23 @@ static int64_t number_at(const uint8_t *at)
 
 static bool within(int64_t value, int64_t most) { return value >= 1 && value <= most; }
 
-static bool read_header(FbSource *source, Header *header)
+/* *sensible: the numbers are those of a model. */
+static FbStatus read_header(FbSource *source, Header *header, bool *sensible, FbError *err)
 {
     uint8_t raw[HEADER_BYTES];
-    if (fb_source_bytes(source) < sizeof raw || fb_source_read(source, 0, raw, sizeof raw, NULL) != FB_OK) {
-        return false;
+    *sensible = false;
+    if (fb_source_bytes(source) < sizeof raw) {
+        return FB_OK;
     }
+    FB_TRY(fb_source_read(source, 0, raw, sizeof raw, err));
     int64_t vocabulary = number_at(raw + 20);
     *header = (Header){number_at(raw), number_at(raw + 4), number_at(raw + 8), number_at(raw + 12), number_at(raw + 16),
                        vocabulary < 0 ? -vocabulary : vocabulary, number_at(raw + 24), vocabulary < 0};
-    return within(header->hidden, SIZE_MAX_HERE) && within(header->feed_forward, SIZE_MAX_HERE) && within(header->layers, LAYERS_MAX) &&
-           within(header->heads, HEADS_MAX) && within(header->kv_heads, header->heads) && header->heads % header->kv_heads == 0 &&
-           header->hidden % header->heads == 0 && header->hidden / header->heads % 2 == 0 && within(header->vocabulary, SIZE_MAX_HERE) &&
-           within(header->context, SIZE_MAX_HERE);
+    *sensible = within(header->hidden, SIZE_MAX_HERE) && within(header->feed_forward, SIZE_MAX_HERE) && within(header->layers, LAYERS_MAX) &&
+                within(header->heads, HEADS_MAX) && within(header->kv_heads, header->heads) && header->heads % header->kv_heads == 0 &&
+                header->hidden % header->heads == 0 && header->hidden / header->heads % 2 == 0 && within(header->vocabulary, SIZE_MAX_HERE) &&
+                within(header->context, SIZE_MAX_HERE);
+    return FB_OK;
 }
 
 static size_t kinds_of(const Header *header, Kind *kinds)
@@ -80,10 +84,12 @@ static bool fits(FbSource *source, const Header *header)
     return total == fb_source_bytes(source);
 }
 
-bool fb_llama2c_recognized(FbSource *source)
+FbStatus fb_llama2c_recognize(FbSource *source, bool *recognized, FbError *err)
 {
     Header header;
-    return read_header(source, &header) && fits(source, &header);
+    FB_TRY(read_header(source, &header, recognized, err));
+    *recognized = *recognized && fits(source, &header);
+    return FB_OK;
 }
 
 /* ---- the table ---- */
@@ -155,7 +161,9 @@ FbStatus fb_llama2c_open_source(FbContext *context, FbSource *source, const char
     char shown[200];
     fb_path_shown(path, shown, sizeof shown);
     *out = NULL;
-    if (!read_header(source, &header) || !fits(source, &header)) {
+    bool sensible;
+    FB_TRY(read_header(source, &header, &sensible, err));
+    if (!sensible || !fits(source, &header)) {
         return fb_error_set(err, FB_ERR_FORMAT, "%s: the numbers at its start do not fit its size", shown);
     }
     FB_TRY(fb_checkpoint_create(context, path, "llama2.c", out, err));
