@@ -59,7 +59,7 @@ typedef struct CliOptions {
     double temperature, top_p, min_p;
     const char *prompt_file, *tokenizer, *system;
     CliList prompts, ids;
-    int64_t windows;                  /* evaluate --windows, --metric */
+    int64_t windows;                  /* --windows; evaluate --metric */
     const char *metric;
 } CliOptions;
 

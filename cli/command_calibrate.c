@@ -1,7 +1,9 @@
-/* fewbit calibrate MODEL --data DATA -o STATS */
+/* fewbit calibrate MODEL --data DATA -o STATS; of a language model an importance matrix */
 #include <stdio.h>
 
 #include "console.h"
+#include "fewbit/importance.h"
+#include "language_input.h"
 #include "model_input.h"
 #include "samples.h"
 
@@ -27,9 +29,87 @@ static int merge_files(Cli *cli, FbStatistics **statistics)
     return 0;
 }
 
+/* ---- language models ---- */
+
+static int print_importance(Cli *cli, const FbImportanceReport *report, double seconds)
+{
+    const CliOptions *options = &cli->options;
+    if (options->format == CLI_FORMAT_JSON) {
+        json_t *document = cli_document("calibrate");
+        json_object_set_new(document, "input", json_string(cli->operands[0]));
+        json_object_set_new(document, "output", json_string(options->output));
+        json_object_set_new(document, "text_tokens", json_integer((json_int_t)report->text_tokens));
+        json_object_set_new(document, "windows", json_integer((json_int_t)report->windows));
+        json_object_set_new(document, "context", json_integer((json_int_t)report->context));
+        json_object_set_new(document, "added_bos", json_boolean(report->added_bos));
+        json_object_set_new(document, "weights", json_integer((json_int_t)report->weights));
+        json_object_set_new(document, "seconds", json_real(seconds));
+        json_object_set_new(document, "peak_bytes", json_integer((json_int_t)fb_context_memory_peak(cli->context)));
+        return cli_print_document(cli, document);
+    }
+    cli_line(cli, "%s weights seen in %s windows of %zu tokens%s, of %s tokens of text", cli_grouped(report->weights), cli_grouped(report->windows),
+             report->context, report->added_bos ? ", each begun with BOS" : "", cli_grouped(report->text_tokens));
+    cli_line(cli, "%s: written in %.1f s", cli_shown(options->output), seconds);
+    cli_line(cli, "next: fewbit quantize %s --imatrix %s", cli_shown(cli->operands[0]), cli_shown(options->output));
+    return 0;
+}
+
+static int check_importance(Cli *cli)
+{
+    const CliOptions *options = &cli->options;
+    if (options->merged.count || options->samples || options->selection || options->batch || options->preprocess || options->evaluation) {
+        return cli_usage(cli, "--%s is for models with a graph (ONNX); of a language model's text --windows takes a part",
+                         options->merged.count ? "merge"
+                         : options->samples    ? "samples"
+                         : options->selection  ? "selection"
+                         : options->batch      ? "batch"
+                         : options->preprocess ? "preprocess"
+                                               : "evaluation");
+    }
+    if (!options->output || !options->data) {
+        return cli_usage(cli, options->output ? "name the text: --data text.txt" : "name the importance matrix to write: -o model.imatrix.gguf");
+    }
+    return cli_check_output(cli, options->output, options->force);
+}
+
+static int run_language(Cli *cli)
+{
+    const CliOptions *options = &cli->options;
+    FbModel *model = NULL;
+    FbTokenizer *tokenizer = NULL;
+    double begin = cli_seconds();
+    int exit_code = check_importance(cli);
+    if (!exit_code) {
+        exit_code = cli_load_language(cli, cli->context, cli->operands[0], options->positions, &model);
+    }
+    if (!exit_code) {
+        exit_code = cli_load_tokenizer(cli, cli->operands[0], cli_may_hold_ids(options->data), &tokenizer);
+    }
+    if (!exit_code) {
+        FbImportanceOptions wanted = {.struct_bytes = sizeof wanted, .context = (size_t)options->positions, .windows = (size_t)options->windows,
+                                      .overwrite = options->force};
+        FbImportanceReport report;
+        FbError err;
+        FbStatus status = fb_importance_collect(cli->context, model, tokenizer, options->data, options->output, &wanted, &report, &err);
+        exit_code = status == FB_OK ? print_importance(cli, &report, cli_seconds() - begin) : cli_error(cli, &err);
+    }
+    fb_tokenizer_free(tokenizer);
+    fb_model_free(model);
+    return exit_code;
+}
+
+/* ---- statistics ---- */
+
 static int run(Cli *cli)
 {
     const CliOptions *options = &cli->options;
+    if (cli_is_language(cli, cli->operands[0])) {
+        return run_language(cli);
+    }
+    if (options->positions || options->windows || options->tokenizer) {
+        return cli_usage(cli, "--%s is for language models (GGUF, safetensors)",
+                         options->positions ? "context" : options->windows ? "windows" : "tokenizer");
+    }
     if (!options->output) {
         return cli_usage(cli, "name the statistics file to write: -o model.stats");
     }
@@ -72,7 +152,9 @@ static int run(Cli *cli)
 static const char *const examples[] = {"fewbit calibrate model.onnx --data pictures/ --samples 500 -o model.stats",
                                        "500 random pictures, once; then try recipes with quantize --statistics",
                                        "fewbit calibrate model.onnx --merge a.stats --merge b.stats -o all.stats",
-                                       "what two machines have seen, added up exactly", NULL};
+                                       "what two machines have seen, added up exactly",
+                                       "fewbit calibrate hf_folder/ --data text.txt --windows 100 -o m.imatrix.gguf",
+                                       "a language model: which columns of its weights matter; for quantize --imatrix", NULL};
 
 const CliCommand cli_calibrate = {
     .name = "calibrate",
@@ -83,5 +165,7 @@ const CliCommand cli_calibrate = {
     .most_operands = 1,
     .run = run,
     .description = "Runs the float model over samples and writes counts, minima, maxima and histograms of every value that quantize may need. "
-                   "The file is reusable, can be merged with others of the same model, and remembers the model and the data by their hashes.",
+                   "The file is reusable, can be merged with others of the same model, and remembers the model and the data by their hashes. "
+                   "Of a language model it writes an importance matrix in GGUF, as llama-imatrix does: for every weight of the layers the sums of squares "
+                   "of what its columns are multiplied with, over whole windows of a text. quantize --imatrix takes it, and so does llama-quantize.",
     .examples = examples};

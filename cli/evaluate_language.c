@@ -236,13 +236,6 @@ static int print_all(Cli *cli, const FbLanguageEvaluation *e, const LanguageChoi
 
 /* ---- running ---- */
 
-/* Lines may hold token ids, which need no tokenizer; a text does. */
-static int may_hold_ids(const char *data)
-{
-    size_t length = strlen(data);
-    return length > 6 && strcmp(data + length - 6, ".jsonl") == 0;
-}
-
 static void warn_of_context(Cli *cli, const FbModel *model)
 {
     const FbLanguageInfo *info = fb_language_info(model);
@@ -287,7 +280,7 @@ int cli_evaluate_language(Cli *cli)
     }
     if (!exit_code) {
         warn_of_context(cli, model);
-        exit_code = cli_load_tokenizer(cli, cli->operands[0], may_hold_ids(options->data), &tokenizer);
+        exit_code = cli_load_tokenizer(cli, cli->operands[0], cli_may_hold_ids(options->data), &tokenizer);
     }
     if (!exit_code) {
         FbLanguageEvaluateOptions wanted = {.struct_bytes = sizeof wanted,

@@ -67,6 +67,12 @@ int cli_load_tokenizer(Cli *cli, const char *model_path, int missing_ok, FbToken
     return exit_code;
 }
 
+int cli_may_hold_ids(const char *data)
+{
+    size_t length = strlen(data);
+    return length > 6 && strcmp(data + length - 6, ".jsonl") == 0;
+}
+
 static const char *const cache_names[] = {"f32", "f16", "q8_0"}; /* in the order of FbCacheType */
 enum { CACHE_COUNT = sizeof cache_names / sizeof cache_names[0] };
 

@@ -13,6 +13,8 @@ int cli_is_language(Cli *cli, const char *path);
 int cli_load_language(Cli *cli, FbContext *context, const char *path, int64_t positions, FbModel **model);
 /* --tokenizer, or what lies in or beside the model; *missing_ok: no error when there is none. */
 int cli_load_tokenizer(Cli *cli, const char *model_path, int missing_ok, FbTokenizer **tokenizer);
+/* Whether a file of texts may hold token ids, which need no tokenizer; a text does. */
+int cli_may_hold_ids(const char *data);
 /* --cache-type; 0, or the exit code after the error was printed. */
 int cli_cache_type(Cli *cli, FbCacheType *type);
 const char *cli_cache_name(FbCacheType type);

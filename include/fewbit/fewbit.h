@@ -10,6 +10,7 @@
 #include "fewbit/generate.h"
 #include "fewbit/gguf_quantize.h"
 #include "fewbit/hardware.h"
+#include "fewbit/importance.h"
 #include "fewbit/language.h"
 #include "fewbit/language_evaluate.h"
 #include "fewbit/model.h"

@@ -1,0 +1,38 @@
+/* Importance matrices of language models: how much each column of a weight matters, measured on a text. */
+#ifndef FEWBIT_IMPORTANCE_H
+#define FEWBIT_IMPORTANCE_H
+
+#include "fewbit/model.h"
+#include "fewbit/tokenizer.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Zeroed but for struct_bytes: windows of 512 tokens, the whole text, written only where nothing is. */
+typedef struct FbImportanceOptions {
+    size_t struct_bytes; /* sizeof(FbImportanceOptions) */
+    size_t context;      /* tokens of a window; 0: 512, or what the model was loaded for if that is less */
+    size_t windows;      /* 0: all that the text fills */
+    int overwrite;
+} FbImportanceOptions;
+
+typedef struct FbImportanceReport {
+    size_t text_tokens;      /* of the whole text */
+    size_t windows, context; /* windows * context tokens were run */
+    size_t weights, values;  /* weights in the file, and the values that they are multiplied with: several share one */
+    int added_bos;           /* windows begin with the model's first token */
+} FbImportanceReport;
+
+/* Runs the model in float over a text and writes, for every matrix of its layers, the sums of squares of what each column is multiplied with:
+ * the GGUF form of llama-imatrix, which fb_gguf_quantize takes. data: a text or lines of JSON, as fb_evaluate_language says, without questions;
+ * cut into whole windows as llama.cpp does, each run by itself. The bytes do not depend on threads. On failure no file is written. report may be
+ * NULL. Mixtures of experts are FB_ERR_UNSUPPORTED. */
+FB_API FB_MUST_CHECK FbStatus fb_importance_collect(FbContext *context, const FbModel *model, const FbTokenizer *tokenizer, const char *data,
+                                                    const char *output, const FbImportanceOptions *options, FbImportanceReport *report,
+                                                    FbError *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
