@@ -125,7 +125,7 @@ static void compare_binary(const FbCodesKernel *scalar, const FbCodesKernel *ker
         float *reals = check_block(n * 4, 4, &base[2]);
         uint8_t *want = check_block(n * 4, 0, &base[3]), *got = check_block(n * 4, 4 * (c % 4), &base[4]), *inside = check_block(n, 0, &base[5]);
         check_fill(reals, n, CHECK_RANDOM, c);
-        FbCodesBinary r = {.count = n, .a = {a, NULL, {0.7f, 120, 0, 255}, false}, .b = {b, NULL, {c % 7 ? 0.45f : -0.45f, 3, 0, 255}, false}, .multiply = multiply,
+        FbCodesBinary r = {.count = n, .a = {a, NULL, {0.7f, 120, 0, 255}, false, 0}, .b = {b, NULL, {c % 7 ? 0.45f : -0.45f, 3, 0, 255}, false, 0}, .multiply = multiply,
                            .after = {.codes = codes, .grid = {how & 4 ? 100.0f : 1.5f, 31, 2, 251}}, .y = want};
         r.after.real.count = how & 8 ? 2 : 0;
         r.after.real.ops[0] = (FbEpilogueOp){.kind = FB_EPILOGUE_LEAKY, .a = 0.1f};
@@ -320,7 +320,7 @@ static void known_binary(void **state)
     (void)state;
     const uint8_t a[] = {10, 20, 255}, b[] = {1, 2, 3};
     uint8_t y[3];
-    FbCodesBinary r = {.count = 3, .a = {a, NULL, {2, 10, 0, 255}, false}, .b = {b, NULL, {0.5f, 0, 0, 255}, false},
+    FbCodesBinary r = {.count = 3, .a = {a, NULL, {2, 10, 0, 255}, false, 0}, .b = {b, NULL, {0.5f, 0, 0, 255}, false, 0},
                        .after = {.codes = true, .grid = {1, 7, 0, 255}}, .y = y};
     fb_codes_pick(0)->binary(&r); /* 0 + 0.5 -> 0; 20 + 1 -> 21; 490 + 1.5 -> more than 255 */
     assert_true(y[0] == 7 && y[1] == 28 && y[2] == 255);
