@@ -59,7 +59,7 @@ static void build(const MixCase *c)
         add("", "output.weight", 2, 512, c->hidden, 0);
     }
     for (int i = 0; i < c->layers; i++) {
-        char block[16];
+        char block[24];
         snprintf(block, sizeof block, "blk.%d.", i);
         add(block, "attn_norm.weight", 1, c->hidden, 0, 0);
         if (c->fused) {
