@@ -101,8 +101,7 @@ static int run(Cli *cli)
     if (cli->options.prompts.count == 0 && cli->options.ids.count == 0) {
         return cli_usage(cli, "what is to be done? -p TEXT gives its tokens, --ids 1,2,3 their text");
     }
-    int exit_code = cli_open_context(cli);
-    exit_code = exit_code ? exit_code : cli_load_tokenizer(cli, cli->operands[0], 0, &tokenizer);
+    int exit_code = cli_load_tokenizer(cli, cli->operands[0], 0, &tokenizer);
     if (!exit_code && cli->options.prompts.count > 0) {
         exit_code = print_tokens(cli, tokenizer);
     }

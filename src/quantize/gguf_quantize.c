@@ -200,6 +200,7 @@ static FbStatus quantize(FbGgufPlan *plan, FbGgufJob *job, FbError *err)
     FbStatus status = fb_gguf_plan_mapped(plan, hf.tensors, hf.tensor_count, err);
     status = status == FB_OK ? plan_and_write(plan, job, err) : status;
     fb_hf_close(&hf);
+    job->hf = NULL;
     return status;
 }
 

@@ -8,4 +8,4 @@ measured='(prompt|generation)_tps|(prompt|generation)_tps_deviation|load_ms|firs
 "$FEWBIT" bench m.gguf --prompt 16 --runs 1 --threads 1 --profile --format csv | cut -d, -f1 | sort -u | head -4
 "$FEWBIT" bench m.gguf --prompt 16 --runs 1 --cache-type q4
 echo "exit $?"
-"$FEWBIT" bench m.gguf --prompt 16 --runs 1 --max-memory 1M 2>&1 | sed -E 's/[0-9,]+ bytes/N bytes/g; s/[0-9.]+ [kMG]i?B/SIZE/g'
+"$FEWBIT" bench m.gguf --prompt 16 --runs 1 --max-memory 1M 2>&1 | sed -E 's/error: .* needs/error: something needs/; s/[0-9,]+ bytes/N bytes/g; s/[0-9.]+ [kMG]i?B/SIZE/g'
