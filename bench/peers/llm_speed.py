@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Speed of language models: fewbit against llama.cpp (llama-bench), alternating processes in one run; the ratio of the best rates judges.
+"""Speed of language models: fewbit against llama.cpp (llama-bench), alternating processes in one run; each process gives the mean of two
+repetitions after a warm-up, and the ratio of the best rounds judges.
 Prompt of 128 and 512 tokens, generation of 64, 1 and 2 threads; then the time from process start to the first token of a 2.4 GB file, with a
 cold and a warm page cache, and the peak memory of that process.
 
@@ -35,21 +36,16 @@ def quantized(name):
 
 
 def llama_rates(path, threads, prompt, generate):
-    """Tokens per second, by "pp512" or "tg64", of one llama-bench process: the best of its repetitions."""
+    """Tokens per second, by "pp512" or "tg64", of one llama-bench process, the mean of its repetitions."""
     command = [LLAMA / "llama-bench", "-m", path, "-t", threads, "-p", ",".join(map(str, prompt)), "-n", generate, "-r", 2, "-o", "json"]
     rows = json.loads(subprocess.run(list(map(str, command)), check=True, capture_output=True, text=True).stdout)
-    return {f"pp{row['n_prompt']}" if row["n_prompt"] else f"tg{row['n_gen']}": max(row["samples_ts"]) for row in rows}
+    return {f"pp{row['n_prompt']}" if row["n_prompt"] else f"tg{row['n_gen']}": row["avg_ts"] for row in rows}
 
 
 def fewbit_rates(path, threads, prompt, generate):
-    rates = {}
-    for count in prompt:
-        last = count == prompt[-1]
-        row = common.fewbit_json("bench", path, "--prompt", count, "--generate", generate if last else 0, "--threads", threads,
-                                 "--runs", 2)["results"][0]
-        rates[f"pp{count}"] = row["prompt_tps"]
-        if last:
-            rates[f"tg{generate}"] = row["generation_tps"]
+    rows = common.fewbit_json("bench", path, "--prompt", ",".join(map(str, prompt)), "--generate", generate, "--threads", threads, "--runs", 2)["results"]
+    rates = {f"pp{row['prompt_tokens']}": row["prompt_tps"] for row in rows if row["prompt_tokens"]}
+    rates.update({f"tg{row['generate_tokens']}": row["generation_tps"] for row in rows if row["generate_tokens"]})
     return rates
 
 
