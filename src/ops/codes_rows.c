@@ -25,12 +25,27 @@ typedef struct RowsRun {
     float *rows; /* [threads][count] */
 } RowsRun;
 
+/* Where not even the rank is known before a run, the last axis still is one: a normalization's scale of one axis has its length, unless it
+ * has a single element, which may be spread. */
+static bool last_axis(const FbPrepare *prepare, const FbRowsParams *p, size_t *count)
+{
+    if (p->axis != -1 || p->kind == FB_ROWS_SOFTMAX) {
+        return p->axis == -1 && !p->flatten;
+    }
+    const FbConst *scale = prepare->constants[1];
+    *count = scale != NULL && scale->shape.rank == 1 ? (size_t)scale->shape.dims[0] : 0;
+    return *count > 1;
+}
+
 /* One row is all that is contiguous from the axis on; a normalization's constants must have a number for each of its elements. */
 static bool row_elements(const FbPrepare *prepare, size_t *count)
 {
     FbRowsParams p;
     fb_rows_params(prepare->node, prepare->params, &p);
     const FbShape *shape = &prepare->inputs[0].shape;
+    if (shape->rank < 0) {
+        return last_axis(prepare, &p, count);
+    }
     if (shape->rank < 1 || p.axis >= shape->rank || p.axis < -shape->rank) {
         return false;
     }
