@@ -3,7 +3,7 @@
 
 usage: make_tokenizers.py FOLDER CORPUS [VOCABULARY [TEXTS]]
 
-Writes FOLDER/NAME.json and FOLDER/NAME.tsv, a text a line: its bytes in hexadecimal, the ids, the decoded text in hexadecimal. tests/judge/tokenizers.py
+Writes FOLDER/NAME.json and FOLDER/NAME.tsv, a text a line: its bytes in hexadecimal, the ids, the decoded text in hexadecimal. tests/judge/tokenizer_ids.py
 uses the same makers for larger ones.
 """
 import json

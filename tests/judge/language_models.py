@@ -10,13 +10,14 @@ import subprocess
 import sys
 import tempfile
 
+from skip import no_judges
+
 try:
     import numpy
 
     from language_gguf import write_gguf
 except ImportError as missing:
-    print(f"skipped: no judges: {missing}")
-    sys.exit(1 if os.environ.get("CI") == "true" else 77)
+    no_judges(missing)
 
 from language_case import ROWS, TOKENS, weight
 

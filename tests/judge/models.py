@@ -11,6 +11,7 @@ import tempfile
 import numpy as np
 import onnx
 import onnxruntime as ort
+from skip import need_shared_data
 
 BAR = 1e-4
 SMALL = 4 << 20
@@ -115,6 +116,7 @@ def judge(program, path, folder):
 def main():
     program, paths = sys.argv[1], []
     for given in sys.argv[2:]:
+        need_shared_data(given)
         paths += sorted(os.path.join(given, f) for f in os.listdir(given) if f.endswith(".onnx")) if os.path.isdir(given) else [given]
     failed = 0
     for path in paths:

@@ -13,6 +13,7 @@ import tempfile
 import numpy as np
 import onnx
 import onnxruntime as ort
+from skip import need_shared_data
 
 ort.set_default_logger_severity(3)
 MNIST = 400
@@ -89,9 +90,7 @@ def compare(program, name, form, model, calibration, evaluation, options, folder
 def main():
     program, data = sys.argv[1:]
     vision = os.path.join(data, "vision")
-    if not os.path.isdir(vision):
-        print(f"skipped: no shared data: {vision} is missing")
-        sys.exit(1 if os.environ.get("CI") == "true" else 77)
+    need_shared_data(vision)
     samples = different = 0
     with tempfile.TemporaryDirectory() as folder:
         for name, model, calibration, evaluation, options in cases(vision, folder):

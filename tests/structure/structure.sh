@@ -84,6 +84,10 @@ done
 # A test that skips part of itself would count as passed: it is a test of its own that ends with 77.
 found=$(grep -rnE '(^|[^_a-zA-Z0-9])skip\(\)' tests --include='*.c')
 [ -z "$found" ] || breach "cmocka's skip() hides what did not run: $found"
+# It says why in the words by which .ci/run tells whether the machine has what is missing.
+found=$(grep -rnE "skipped:" tests tools --include='*.c' --include='*.sh' --include='*.py' --include=CMakeLists.txt |
+    grep -vE "skipped: no (judges|shared data|Arm tools): |^tests/structure/|^tests/judge/skip.py:")
+[ -z "$found" ] || breach "a skip without one of the known reasons: $found"
 
 # Fast but inexact arithmetic, and notes to oneself, have no place here.
 found=$(grep -rnE 'ffast-math|Ofast|pragma GCC optimize|TO[D]O|FIX[M]E|XX[X]' src cli include cmake CMakeLists.txt CMakePresets.json | grep -v 'mkstemp\|mkdtemp')

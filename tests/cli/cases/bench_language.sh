@@ -1,6 +1,6 @@
 # bench of a language model: tokens per second of prompts and generation. Times are masked.
-model=$SOURCE/../shared/data/llm/stories260K-f32.gguf
-[ -e "$model" ] || { echo "skipped: there is no ../shared/data/llm/stories260K-f32.gguf"; exit 77; }
+. "$SOURCE/tests/cli/shared_data.sh"
+model=$data/stories260K-f32.gguf
 cp "$model" m.gguf
 measured='(prompt|generation)_tps|(prompt|generation)_tps_deviation|load_ms|first_token_ms|session_bytes|peak_bytes'
 "$FEWBIT" bench m.gguf --prompt 12 --generate 5 --runs 2 --threads 1 --json | sed -E -e "s/\"($measured)\": [0-9.e+-]+/\"\1\": NUMBER/"

@@ -1,6 +1,5 @@
 # evaluate of a language model: perplexity with llama.cpp's windows, against a baseline and a stored one, questions, and what is refused.
-data=$SOURCE/../shared/data/llm
-[ -e "$data/stories260K-f32.gguf" ] || { echo "skipped: there is no ../shared/data/llm/stories260K-f32.gguf"; exit 77; }
+. "$SOURCE/tests/cli/shared_data.sh"
 cp "$data/stories260K-f32.gguf" m.gguf
 head -c 60000 "$data/tinystories_val.txt" > text.txt
 tail -c 60000 "$data/tinystories_val.txt" > other.txt

@@ -1,6 +1,5 @@
 # generate: text, ids, several prompts at a time, draws by seed, and what is refused. Speeds are masked.
-data=$SOURCE/../shared/data/llm
-[ -e "$data/stories260K-f32.gguf" ] || { echo "skipped: there is no ../shared/data/llm/stories260K-f32.gguf"; exit 77; }
+. "$SOURCE/tests/cli/shared_data.sh"
 cp "$data/stories260K-f32.gguf" m.gguf
 generate() {
     "$FEWBIT" generate "$@" 2> notes

@@ -1,6 +1,5 @@
 # calibrate of a language model: an importance matrix that quantize takes, the same for any number of threads, and what is refused.
-data=$SOURCE/../shared/data/llm
-[ -e "$data/stories260K-f32.gguf" ] || { echo "skipped: there is no ../shared/data/llm/stories260K-f32.gguf"; exit 77; }
+. "$SOURCE/tests/cli/shared_data.sh"
 cp "$data/stories260K-f32.gguf" m.gguf
 head -c 20000 "$data/tinystories_val.txt" > text.txt
 

@@ -1,6 +1,6 @@
 # inspect --context: what a language model takes of memory, and which context fits.
-model=$SOURCE/../shared/data/llm/stories260K-f32.gguf
-[ -e "$model" ] || { echo "skipped: there is no ../shared/data/llm/stories260K-f32.gguf"; exit 77; }
+. "$SOURCE/tests/cli/shared_data.sh"
+model=$data/stories260K-f32.gguf
 cp "$model" m.gguf
 $FEWBIT inspect m.gguf --context 512 --threads 1
 $FEWBIT inspect m.gguf --context 100000 --memory 12M --cache-type f32 --threads 1

@@ -2,21 +2,20 @@
 """Tokenizers of every kind against the tokenizers library: trained here on the corpus, then equal ids and decoded texts on all its lines and on random
 strings of many scripts.
 
-usage: tokenizers.py TOKENIZE_LINES CORPUS [TOKENIZER ...]     TOKENIZER: a tokenizer.json or Hugging Face folder to compare instead
+usage: tokenizer_ids.py TOKENIZE_LINES CORPUS [TOKENIZER ...]     TOKENIZER: a tokenizer.json or Hugging Face folder to compare instead
 """
 import os
 import subprocess
 import sys
 import tempfile
 
-folder = os.path.dirname(os.path.abspath(__file__))
-sys.path = [path for path in sys.path if os.path.abspath(path or ".") != folder]  # this file has the library's name
-sys.path.insert(0, os.path.join(folder, "..", "data"))
+from skip import need_shared_data, no_judges
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "data"))
 try:
     import tokenizers
-except ImportError:
-    print("skipped: no judges: FEWBIT_PYTHON has no tokenizers library; tools/judge_env.sh makes one that has")
-    sys.exit(77)
+except ImportError as missing:
+    no_judges(missing)
 import make_tokenizers  # noqa: E402
 
 
@@ -43,6 +42,7 @@ def compare(program, path, name, tokenizer, texts):
 
 def main():
     program, corpus = sys.argv[1:3]
+    need_shared_data(corpus)
     lines = open(corpus, encoding="utf-8").read().split("\n")
     bad = 0
     if len(sys.argv) > 3:
