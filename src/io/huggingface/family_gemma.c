@@ -107,21 +107,8 @@ const FbLanguageFamily fb_family_gemma = {
 };
 
 static const char *const names[FB_ROLE_COUNT] = {
-    [FB_ROLE_EMBEDDING] = "model.embed_tokens",
-    [FB_ROLE_FINAL_NORM] = "model.norm",
-    [FB_ROLE_HEAD] = "lm_head",
-    [FB_ROLE_ATTENTION_NORM] = "model.layers.#.input_layernorm",
-    [FB_ROLE_Q] = "model.layers.#.self_attn.q_proj",
-    [FB_ROLE_K] = "model.layers.#.self_attn.k_proj",
-    [FB_ROLE_V] = "model.layers.#.self_attn.v_proj",
-    [FB_ROLE_Q_NORM] = "model.layers.#.self_attn.q_norm",
-    [FB_ROLE_K_NORM] = "model.layers.#.self_attn.k_norm",
-    [FB_ROLE_ATTENTION_OUT] = "model.layers.#.self_attn.o_proj",
     [FB_ROLE_AFTER_ATTENTION_NORM] = "model.layers.#.post_attention_layernorm",
     [FB_ROLE_FEED_NORM] = "model.layers.#.pre_feedforward_layernorm",
-    [FB_ROLE_GATE] = "model.layers.#.mlp.gate_proj",
-    [FB_ROLE_UP] = "model.layers.#.mlp.up_proj",
-    [FB_ROLE_DOWN] = "model.layers.#.mlp.down_proj",
     [FB_ROLE_AFTER_FEED_NORM] = "model.layers.#.post_feedforward_layernorm",
 };
 
@@ -131,6 +118,7 @@ const FbLanguageFamily fb_family_gemma2 = {
     .architectures = gemma2_architectures,
     .read = read_gemma2,
     .names = names,
+    .common = fb_language_llama_names,
 };
 
 const FbLanguageFamily fb_family_gemma3 = {
@@ -139,4 +127,5 @@ const FbLanguageFamily fb_family_gemma3 = {
     .architectures = gemma3_architectures,
     .read = read_gemma3,
     .names = names,
+    .common = fb_language_llama_names,
 };

@@ -49,15 +49,6 @@ const FbLanguageFamily fb_family_mistral = {
 static const char *const mixture_architectures[] = {"mixtral", NULL};
 
 static const char *const mixture_names[FB_ROLE_COUNT] = {
-    [FB_ROLE_EMBEDDING] = "model.embed_tokens",
-    [FB_ROLE_FINAL_NORM] = "model.norm",
-    [FB_ROLE_HEAD] = "lm_head",
-    [FB_ROLE_ATTENTION_NORM] = "model.layers.#.input_layernorm",
-    [FB_ROLE_Q] = "model.layers.#.self_attn.q_proj",
-    [FB_ROLE_K] = "model.layers.#.self_attn.k_proj",
-    [FB_ROLE_V] = "model.layers.#.self_attn.v_proj",
-    [FB_ROLE_ATTENTION_OUT] = "model.layers.#.self_attn.o_proj",
-    [FB_ROLE_FEED_NORM] = "model.layers.#.post_attention_layernorm",
     [FB_ROLE_ROUTER] = "model.layers.#.block_sparse_moe.gate",
     [FB_ROLE_EXPERT_GATE] = "model.layers.#.block_sparse_moe.experts.@.w1",
     [FB_ROLE_EXPERT_UP] = "model.layers.#.block_sparse_moe.experts.@.w3",
@@ -70,4 +61,5 @@ const FbLanguageFamily fb_family_mixtral = {
     .architectures = mixture_architectures,
     .read = read_llama,
     .names = mixture_names,
+    .common = fb_language_llama_names,
 };

@@ -16,15 +16,8 @@ static FbStatus read_phi3(FbLanguageConfig *config, FbLanguageSpec *spec, FbErro
 static const char *const architectures[] = {"phi3", NULL};
 
 static const char *const names[FB_ROLE_COUNT] = {
-    [FB_ROLE_EMBEDDING] = "model.embed_tokens",
-    [FB_ROLE_FINAL_NORM] = "model.norm",
-    [FB_ROLE_HEAD] = "lm_head",
-    [FB_ROLE_ATTENTION_NORM] = "model.layers.#.input_layernorm",
     [FB_ROLE_QKV] = "model.layers.#.self_attn.qkv_proj",
-    [FB_ROLE_ATTENTION_OUT] = "model.layers.#.self_attn.o_proj",
-    [FB_ROLE_FEED_NORM] = "model.layers.#.post_attention_layernorm",
     [FB_ROLE_GATE_UP] = "model.layers.#.mlp.gate_up_proj",
-    [FB_ROLE_DOWN] = "model.layers.#.mlp.down_proj",
 };
 
 const FbLanguageFamily fb_family_phi3 = {
@@ -33,4 +26,5 @@ const FbLanguageFamily fb_family_phi3 = {
     .architectures = architectures,
     .read = read_phi3,
     .names = names,
+    .common = fb_language_llama_names,
 };

@@ -86,20 +86,6 @@ const FbLanguageFamily fb_family_qwen3 = {
 };
 
 static const char *const moe_names[FB_ROLE_COUNT] = {
-    [FB_ROLE_EMBEDDING] = "model.embed_tokens",
-    [FB_ROLE_FINAL_NORM] = "model.norm",
-    [FB_ROLE_HEAD] = "lm_head",
-    [FB_ROLE_ATTENTION_NORM] = "model.layers.#.input_layernorm",
-    [FB_ROLE_Q] = "model.layers.#.self_attn.q_proj",
-    [FB_ROLE_K] = "model.layers.#.self_attn.k_proj",
-    [FB_ROLE_V] = "model.layers.#.self_attn.v_proj",
-    [FB_ROLE_Q_NORM] = "model.layers.#.self_attn.q_norm",
-    [FB_ROLE_K_NORM] = "model.layers.#.self_attn.k_norm",
-    [FB_ROLE_ATTENTION_OUT] = "model.layers.#.self_attn.o_proj",
-    [FB_ROLE_FEED_NORM] = "model.layers.#.post_attention_layernorm",
-    [FB_ROLE_GATE] = "model.layers.#.mlp.gate_proj",
-    [FB_ROLE_UP] = "model.layers.#.mlp.up_proj",
-    [FB_ROLE_DOWN] = "model.layers.#.mlp.down_proj",
     [FB_ROLE_ROUTER] = "model.layers.#.mlp.gate",
     [FB_ROLE_EXPERT_GATE] = "model.layers.#.mlp.experts.@.gate_proj",
     [FB_ROLE_EXPERT_UP] = "model.layers.#.mlp.experts.@.up_proj",
@@ -112,4 +98,5 @@ const FbLanguageFamily fb_family_qwen3_moe = {
     .architectures = qwen3_moe_architectures,
     .read = read_qwen3_moe,
     .names = moe_names,
+    .common = fb_language_llama_names,
 };

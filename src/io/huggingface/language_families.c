@@ -57,10 +57,15 @@ const char *const fb_language_llama_names[FB_ROLE_COUNT] = {
     [FB_ROLE_DOWN] = "model.layers.#.mlp.down_proj",
 };
 
+static const char *pattern_of(const FbLanguageFamily *family, FbLanguageRole role)
+{
+    return family->names[role] != NULL ? family->names[role] : family->common != NULL ? family->common[role] : NULL;
+}
+
 const char *fb_language_tensor_name(const FbLanguageSpec *spec, bool gguf, FbLanguageRole role, int64_t layer, int64_t expert, const char *suffix,
                                     char *out, size_t bytes)
 {
-    const char *pattern = gguf ? fb_language_gguf_names[role] : spec->family->names[role];
+    const char *pattern = gguf ? fb_language_gguf_names[role] : pattern_of(spec->family, role);
     if (pattern == NULL) {
         return NULL;
     }

@@ -102,7 +102,8 @@ typedef struct FbLanguageFamily {
     const char *name, *summary;
     const char *const *architectures; /* names in config.json and in GGUF files, NULL-terminated */
     FbStatus (*read)(FbLanguageConfig *config, FbLanguageSpec *spec, FbError *err);
-    const char *const *names;         /* FB_ROLE_COUNT patterns of Hugging Face's files; NULL: no such tensor */
+    const char *const *names;         /* FB_ROLE_COUNT patterns of Hugging Face's files; NULL: as in `common` */
+    const char *const *common;        /* the same of the families this one is like; no table, or NULL in it: no such tensor */
     const char *const *prefixes;      /* that such files may have, NULL-terminated; NULL: none but "" */
 } FbLanguageFamily;
 
