@@ -50,42 +50,34 @@ static FbStatus load_json(const FbHfModel *model, const char *name, uint64_t mos
     return status;
 }
 
-/* tokenizer_config.json: of its numbers none is needed, and one may be beyond all integers. */
-static FbStatus load_tokenizer_config(FbHfModel *model, FbError *err)
+/* The whole file, a zero byte behind it; no data when there is none. */
+static FbStatus read_small(FbHfModel *model, const char *name, int most, FbBytes *out, FbError *err)
 {
     FbSource *source;
-    FB_TRY(open_small(model, "tokenizer_config.json", &source, err));
+    *out = (FbBytes){0};
+    FB_TRY(open_small(model, name, &source, err));
     if (source == NULL) {
         return FB_OK;
     }
     uint64_t bytes = fb_source_bytes(source);
-    char *text = bytes <= CONFIG_MAX ? fb_alloc(model->context, (size_t)bytes) : NULL;
-    FbStatus status = bytes > CONFIG_MAX ? fb_error_set(err, FB_ERR_FORMAT, "tokenizer_config.json has more than %d bytes", CONFIG_MAX)
-                      : text == NULL     ? fb_error_memory(model->context, err, "tokenizer_config.json", bytes)
-                                         : fb_source_read(source, 0, text, (size_t)bytes, err);
+    char *text = bytes <= (uint64_t)most ? fb_arena_alloc(model->arena, (size_t)bytes + 1) : NULL;
+    FbStatus status = bytes > (uint64_t)most ? fb_error_set(err, FB_ERR_FORMAT, "%s has more than %d bytes", name, most)
+                      : text == NULL         ? fb_error_memory(model->context, err, name, bytes)
+                                             : fb_source_read(source, 0, text, (size_t)bytes, err);
     fb_source_release(source);
     if (status == FB_OK) {
-        status = fb_json_parse_reals(text, (size_t)bytes, CONFIG_MAX, "tokenizer_config.json", &model->tokenizer_config, err);
+        *out = (FbBytes){(const uint8_t *)text, (size_t)bytes};
     }
-    fb_free(model->context, text);
     return status;
 }
 
-static FbStatus load_template(FbHfModel *model, FbError *err)
+/* tokenizer_config.json: of its numbers none is needed, and one may be beyond all integers. */
+static FbStatus load_tokenizer_config(FbHfModel *model, FbError *err)
 {
-    FbSource *source;
-    FB_TRY(open_small(model, "chat_template.jinja", &source, err));
-    if (source == NULL) {
-        return FB_OK;
-    }
-    uint64_t bytes = fb_source_bytes(source);
-    char *text = bytes <= SMALL_MAX ? fb_arena_alloc(model->arena, (size_t)bytes + 1) : NULL;
-    FbStatus status = bytes > SMALL_MAX ? fb_error_set(err, FB_ERR_FORMAT, "chat_template.jinja has more than %d bytes", SMALL_MAX)
-                      : text == NULL    ? fb_error_memory(model->context, err, "chat_template.jinja", bytes)
-                                        : fb_source_read(source, 0, text, (size_t)bytes, err);
-    fb_source_release(source);
-    model->chat_template = (FbBytes){(const uint8_t *)text, (size_t)bytes};
-    return status;
+    FbBytes text;
+    FB_TRY(read_small(model, "tokenizer_config.json", CONFIG_MAX, &text, err));
+    return text.data == NULL ? FB_OK
+                             : fb_json_parse_reals((const char *)text.data, text.count, CONFIG_MAX, "tokenizer_config.json", &model->tokenizer_config, err);
 }
 
 /* The folder of a file, or the folder itself. */
@@ -204,7 +196,7 @@ static FbStatus open_files(FbHfModel *model, FbError *err)
     FB_TRY(load_json(model, "generation_config.json", SMALL_MAX, &model->generation, err));
     FB_TRY(load_tokenizer_config(model, err));
     FB_TRY(load_json(model, "tokenizer.json", TOKENIZER_MAX, &model->tokenizer, err));
-    return load_template(model, err);
+    return read_small(model, "chat_template.jinja", SMALL_MAX, &model->chat_template, err);
 }
 
 FbStatus fb_hf_prepare(FbHfModel *model, FbError *err)
