@@ -173,6 +173,7 @@ enum { UNPACKED_BLOCKS = 8, TILE_BLOCKS = 128 };
         LOWBIT_ROWS_OF(FbCodes32, p, 0, rows);                                                                                 \
         for (size_t b = 0; b < p->blocks; b++, w += (bytes) * FB_LOWBIT_COLS) {                                                \
             LowbitWeights x;                                                                                                   \
+            lowbit_fetch_ahead(w, (bytes) * FB_LOWBIT_COLS);                                                                   \
             name##_unpack(w, &x);                                                                                              \
             LOWBIT_EACH_ROW_CALL(name##_row, &x, b, rows)                                                                      \
         }                                                                                                                      \
@@ -304,8 +305,9 @@ FB_INLINE __m256 bf16_eight(const uint8_t *w)
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)(const void *)w)), 16));
 }
 
-/* Panels side by side: a chain waits for its last sum, several do not wait for each other. */
-enum { HALF_PANELS = 8, HALF_DEPTH = 256 };
+/* Panels side by side: a chain waits for its last sum, two do not wait for each other and are as fast as memory. More would lie a power of two
+ * apart and push each other out of the cache. */
+enum { HALF_PANELS = 2, HALF_DEPTH = 256 };
 #define LOWBIT_HALVES(name)                                                                                             \
     FB_INLINE void name##_side(const FbProductLowbit *p, size_t first, const size_t panels)                             \
     {                                                                                                                   \
@@ -321,7 +323,9 @@ enum { HALF_PANELS = 8, HALF_DEPTH = 256 };
             for (size_t k = 0; k < p->blocks; k++) {                                                                    \
                 const __m256 x = _mm256_set1_ps(a[k]);                                                                  \
                 for (size_t i = 0; i < panels; i++) {                                                                   \
-                    sums[i] = _mm256_fmadd_ps(x, name##_eight(w + i * panel_bytes + k * 2 * FB_LOWBIT_COLS), sums[i]);  \
+                    const uint8_t *eight = w + i * panel_bytes + k * 2 * FB_LOWBIT_COLS;                                \
+                    lowbit_fetch_ahead(eight, 2 * FB_LOWBIT_COLS);                                                      \
+                    sums[i] = _mm256_fmadd_ps(x, name##_eight(eight), sums[i]);                                         \
                 }                                                                                                       \
             }                                                                                                           \
             for (size_t i = 0; i < panels; i++) {                                                                       \

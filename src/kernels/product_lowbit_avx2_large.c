@@ -325,6 +325,7 @@ FB_INLINE __m256i tq2_0_row(const LowbitPart *x, const FbCodes256 *a, size_t chu
         for (size_t b = 0; b < p->blocks; b++, w += (bytes) * FB_LOWBIT_COLS) {                                                   \
             LowbitLarge h;                                                                                                        \
             __m256i i0 = _mm256_setzero_si256(), i1 = i0, i2 = i0, i3 = i0;                                                       \
+            lowbit_fetch_ahead(w, (bytes) * FB_LOWBIT_COLS);                                                                      \
             name##_head(w, &h);                                                                                                   \
             for (size_t chunk = 0; chunk < (chunks); chunk++) {                                                                   \
                 LARGE_PARTS_##n(name);                                                                                            \
