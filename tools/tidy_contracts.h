@@ -6,7 +6,7 @@
 #include "base/context.h"
 #include "base/error.h"
 #include "base/file_error.h"
-#include "io/onnx/onnx_reader.h"
+#include "io/protobuf/protobuf_reader.h"
 #include "run/compile.h"
 
 #define fb_error_set(err, status, ...) ((void)fb_error_set(err, status, __VA_ARGS__), (status))
@@ -17,5 +17,5 @@
 
 #ifndef FB_TIDY_BASE_ONLY
 #define fb_node_error(node, status, err) ((void)fb_node_error(node, status, err), (status))
-#define fb_onnx_fail(message, status, ...) ((void)fb_onnx_fail(message, status, __VA_ARGS__), (status))
+#define fb_protobuf_fail(message, status, ...) ((void)fb_protobuf_fail(message, status, __VA_ARGS__), (status))
 #endif

@@ -4,11 +4,11 @@
 #include "io/onnx/onnx_load.h"
 
 #define KNOWN_TAGS                                                                                                                      \
-    (FB_ONNX_TAG(fb_onnx_Attribute_name_tag) | FB_ONNX_TAG(fb_onnx_Attribute_f_tag) | FB_ONNX_TAG(fb_onnx_Attribute_i_tag) |            \
-     FB_ONNX_TAG(fb_onnx_Attribute_s_tag) | FB_ONNX_TAG(fb_onnx_Attribute_t_tag) | FB_ONNX_TAG(fb_onnx_Attribute_g_tag) |               \
-     FB_ONNX_TAG(fb_onnx_Attribute_floats_tag) | FB_ONNX_TAG(fb_onnx_Attribute_ints_tag) | FB_ONNX_TAG(fb_onnx_Attribute_strings_tag) | \
-     FB_ONNX_TAG(fb_onnx_Attribute_graphs_tag) | FB_ONNX_TAG(fb_onnx_Attribute_doc_string_tag) |                                        \
-     FB_ONNX_TAG(fb_onnx_Attribute_type_tag) | FB_ONNX_TAG(fb_onnx_Attribute_ref_attr_name_tag))
+    (FB_PROTOBUF_TAG(fb_onnx_Attribute_name_tag) | FB_PROTOBUF_TAG(fb_onnx_Attribute_f_tag) | FB_PROTOBUF_TAG(fb_onnx_Attribute_i_tag) | \
+     FB_PROTOBUF_TAG(fb_onnx_Attribute_s_tag) | FB_PROTOBUF_TAG(fb_onnx_Attribute_t_tag) | FB_PROTOBUF_TAG(fb_onnx_Attribute_g_tag) | \
+     FB_PROTOBUF_TAG(fb_onnx_Attribute_floats_tag) | FB_PROTOBUF_TAG(fb_onnx_Attribute_ints_tag) | FB_PROTOBUF_TAG(fb_onnx_Attribute_strings_tag) | \
+     FB_PROTOBUF_TAG(fb_onnx_Attribute_graphs_tag) | FB_PROTOBUF_TAG(fb_onnx_Attribute_doc_string_tag) | \
+     FB_PROTOBUF_TAG(fb_onnx_Attribute_type_tag) | FB_PROTOBUF_TAG(fb_onnx_Attribute_ref_attr_name_tag))
 
 /* Which field holds the value of a type; index: FbAttributeType. */
 static const uint32_t value_tags[] = {
@@ -34,7 +34,7 @@ typedef struct AttributeScan {
     const FbOnnxScope *scope;
     FbOnnxReader *reader;
     FbGraph *graph;
-    FbOnnxMessage message;
+    FbProtobufMessage message;
     FbAttribute *to;
     int64_t type;
     uint64_t entries[TYPE_COUNT]; /* of each type's field */
@@ -52,7 +52,7 @@ static int type_of_tag(uint32_t tag)
 }
 
 /* Entries of a repeated number, packed or not. */
-static bool count_entries(AttributeScan *scan, const FbOnnxField *field, int type)
+static bool count_entries(AttributeScan *scan, const FbProtobufField *field, int type)
 {
     if (field->wire != PB_WT_STRING || (type != FB_ATTR_FLOATS && type != FB_ATTR_INTS)) {
         scan->entries[type]++;
@@ -60,18 +60,18 @@ static bool count_entries(AttributeScan *scan, const FbOnnxField *field, int typ
     }
     if (type == FB_ATTR_FLOATS) {
         if (field->span.bytes % 4 != 0) {
-            fb_onnx_fail(&scan->message, FB_ERR_FORMAT, "attribute '%.96s': damaged floats", scan->to->name);
+            fb_protobuf_fail(&scan->message, FB_ERR_FORMAT, "attribute '%.96s': damaged floats", scan->to->name);
             return false;
         }
         scan->entries[type] += field->span.bytes / 4;
         return true;
     }
-    FbOnnxMessage packed;
+    FbProtobufMessage packed;
     uint64_t value;
-    fb_onnx_open(&packed, scan->reader, field->span, "packed ints");
+    fb_protobuf_open(&packed, &scan->reader->file, field->span, "packed ints");
     while (packed.stream.bytes_left > 0) {
         if (!pb_decode_varint(&packed.stream, &value)) {
-            fb_onnx_fail(&scan->message, FB_ERR_FORMAT, "attribute '%.96s': damaged integers", scan->to->name);
+            fb_protobuf_fail(&scan->message, FB_ERR_FORMAT, "attribute '%.96s': damaged integers", scan->to->name);
             return false;
         }
         scan->entries[type]++;
@@ -79,24 +79,24 @@ static bool count_entries(AttributeScan *scan, const FbOnnxField *field, int typ
     return true;
 }
 
-static FbStatus scan_attribute(AttributeScan *scan, FbOnnxSpan span)
+static FbStatus scan_attribute(AttributeScan *scan, FbProtobufSpan span)
 {
-    FbOnnxMessage *message = &scan->message;
-    FbOnnxField field;
+    FbProtobufMessage *message = &scan->message;
+    FbProtobufField field;
     FbArena *arena = scan->graph->arena;
-    fb_onnx_open(message, scan->reader, span, "AttributeProto");
-    while (fb_onnx_next(message, &field)) {
+    fb_protobuf_open(message, &scan->reader->file, span, "AttributeProto");
+    while (fb_protobuf_next(message, &field)) {
         int type = type_of_tag(field.tag);
         if (type != 0) {
             count_entries(scan, &field, type);
         } else if (field.tag == fb_onnx_Attribute_name_tag) {
-            fb_onnx_name(message, &field, arena, &scan->to->name);
+            fb_protobuf_name(message, &field, arena, &scan->to->name);
         } else if (field.tag == fb_onnx_Attribute_ref_attr_name_tag) {
-            fb_onnx_name(message, &field, arena, &scan->to->reference);
+            fb_protobuf_name(message, &field, arena, &scan->to->reference);
         } else if (field.tag == fb_onnx_Attribute_doc_string_tag) {
-            fb_onnx_text(message, &field, arena, &scan->to->doc);
+            fb_protobuf_text(message, &field, arena, &scan->to->doc);
         } else if (field.tag == fb_onnx_Attribute_type_tag) {
-            fb_onnx_int(message, &field, &scan->type);
+            fb_protobuf_int(message, &field, &scan->type);
         } else {
             scan->has_unknown = true;
         }
@@ -109,11 +109,11 @@ static FbStatus settle_type(AttributeScan *scan)
 {
     const char *name = scan->to->name;
     if (name == NULL || name[0] == '\0') {
-        return fb_onnx_fail(&scan->message, FB_ERR_FORMAT, "an attribute without a name");
+        return fb_protobuf_fail(&scan->message, FB_ERR_FORMAT, "an attribute without a name");
     }
     if (scan->type < 0 || scan->type >= TYPE_COUNT) {
-        return fb_onnx_fail(&scan->message, FB_ERR_UNSUPPORTED, "attribute '%.96s' has the type number %lld, which is not known", name,
-                            (long long)scan->type);
+        return fb_protobuf_fail(&scan->message, FB_ERR_UNSUPPORTED, "attribute '%.96s' has the type number %lld, which is not known", name,
+                                (long long)scan->type);
     }
     for (int t = 1; t < TYPE_COUNT && scan->type == 0; t++) {
         if (scan->entries[t] > 0) {
@@ -125,13 +125,13 @@ static FbStatus settle_type(AttributeScan *scan)
     }
     for (int t = 1; t < TYPE_COUNT; t++) {
         if (scan->entries[t] > 0 && (t != scan->type || scan->to->reference != NULL)) {
-            return fb_onnx_fail(&scan->message, FB_ERR_FORMAT, "attribute '%.96s' holds a value of another kind than its type says", name);
+            return fb_protobuf_fail(&scan->message, FB_ERR_FORMAT, "attribute '%.96s' holds a value of another kind than its type says", name);
         }
     }
     bool single = scan->type == FB_ATTR_TENSOR || scan->type == FB_ATTR_GRAPH;
     if (single && scan->to->reference == NULL && scan->entries[scan->type] != 1) {
-        return fb_onnx_fail(&scan->message, FB_ERR_FORMAT, "attribute '%.96s' has %llu values, expected 1", name,
-                            (unsigned long long)scan->entries[scan->type]);
+        return fb_protobuf_fail(&scan->message, FB_ERR_FORMAT, "attribute '%.96s' has %llu values, expected 1", name,
+                                (unsigned long long)scan->entries[scan->type]);
     }
     scan->to->type = (FbAttributeType)scan->type;
     return FB_OK;
@@ -139,12 +139,12 @@ static FbStatus settle_type(AttributeScan *scan)
 
 /* ---- values ---- */
 
-static bool read_numbers(AttributeScan *scan, const FbOnnxField *field, float *floats, int64_t *ints, size_t *at)
+static bool read_numbers(AttributeScan *scan, const FbProtobufField *field, float *floats, int64_t *ints, size_t *at)
 {
-    FbOnnxMessage *message = &scan->message;
+    FbProtobufMessage *message = &scan->message;
     uint32_t word = (uint32_t)field->value;
     if (field->wire != PB_WT_STRING) {
-        if (!fb_onnx_expect(message, field, floats != NULL ? PB_WT_32BIT : PB_WT_VARINT)) {
+        if (!fb_protobuf_expect(message, field, floats != NULL ? PB_WT_32BIT : PB_WT_VARINT)) {
             return false;
         }
         if (floats != NULL) {
@@ -154,13 +154,13 @@ static bool read_numbers(AttributeScan *scan, const FbOnnxField *field, float *f
         }
         return true;
     }
-    FbOnnxMessage packed;
-    fb_onnx_open(&packed, scan->reader, field->span, "packed numbers");
+    FbProtobufMessage packed;
+    fb_protobuf_open(&packed, &scan->reader->file, field->span, "packed numbers");
     while (packed.stream.bytes_left > 0) {
         uint64_t value = 0;
         bool ok = floats != NULL ? pb_decode_fixed32(&packed.stream, &word) : pb_decode_varint(&packed.stream, &value);
         if (!ok) {
-            fb_onnx_fail(message, FB_ERR_FORMAT, "attribute '%.96s': damaged numbers", scan->to->name);
+            fb_protobuf_fail(message, FB_ERR_FORMAT, "attribute '%.96s': damaged numbers", scan->to->name);
             return false;
         }
         if (floats != NULL) {
@@ -172,18 +172,18 @@ static bool read_numbers(AttributeScan *scan, const FbOnnxField *field, float *f
     return true;
 }
 
-static FbStatus read_graph_value(AttributeScan *scan, const FbOnnxField *field, FbGraph **graph)
+static FbStatus read_graph_value(AttributeScan *scan, const FbProtobufField *field, FbGraph **graph)
 {
-    if (!fb_onnx_expect(&scan->message, field, PB_WT_STRING)) {
+    if (!fb_protobuf_expect(&scan->message, field, PB_WT_STRING)) {
         return scan->message.status;
     }
     return fb_onnx_read_graph(scan->scope, field->span, scan->graph, graph);
 }
 
-static FbStatus read_tensor_value(AttributeScan *scan, const FbOnnxField *field)
+static FbStatus read_tensor_value(AttributeScan *scan, const FbProtobufField *field)
 {
     const char *name;
-    if (!fb_onnx_expect(&scan->message, field, PB_WT_STRING)) {
+    if (!fb_protobuf_expect(&scan->message, field, PB_WT_STRING)) {
         return scan->message.status;
     }
     FB_TRY(fb_onnx_read_tensor(scan->reader, field->span, scan->graph, &scan->to->tensor, &name));
@@ -191,22 +191,22 @@ static FbStatus read_tensor_value(AttributeScan *scan, const FbOnnxField *field)
     return FB_OK;
 }
 
-static FbStatus read_single(AttributeScan *scan, const FbOnnxField *field)
+static FbStatus read_single(AttributeScan *scan, const FbProtobufField *field)
 {
-    FbOnnxMessage *message = &scan->message;
+    FbProtobufMessage *message = &scan->message;
     FbAttribute *to = scan->to;
     uint32_t word = (uint32_t)field->value;
     switch (to->type) {
     case FB_ATTR_FLOAT:
-        if (fb_onnx_expect(message, field, PB_WT_32BIT)) {
+        if (fb_protobuf_expect(message, field, PB_WT_32BIT)) {
             memcpy(&to->f, &word, sizeof word);
         }
         return message->status;
     case FB_ATTR_INT:
-        fb_onnx_int(message, field, &to->i);
+        fb_protobuf_int(message, field, &to->i);
         return message->status;
     case FB_ATTR_STRING:
-        return fb_onnx_expect(message, field, PB_WT_STRING) ? fb_onnx_bytes(scan->reader, scan->graph->arena, field->span, &to->s)
+        return fb_protobuf_expect(message, field, PB_WT_STRING) ? fb_protobuf_bytes(&scan->reader->file, scan->graph->arena, field->span, &to->s)
                                                             : message->status;
     case FB_ATTR_TENSOR:
         return read_tensor_value(scan, field);
@@ -222,28 +222,28 @@ static FbStatus read_values(AttributeScan *scan)
     FbAttribute *to = scan->to;
     FbArena *arena = scan->graph->arena;
     size_t count = (size_t)scan->entries[to->type];
-    FB_TRY(fb_onnx_charge(scan->reader, (uint64_t)count * sizeof(FbBytes)));
+    FB_TRY(fb_protobuf_charge(&scan->reader->file, (uint64_t)count * sizeof(FbBytes)));
     float *floats = to->type == FB_ATTR_FLOATS ? fb_arena_array(arena, count, sizeof *floats) : NULL;
     int64_t *ints = to->type == FB_ATTR_INTS ? fb_arena_array(arena, count, sizeof *ints) : NULL;
     FbBytes *strings = to->type == FB_ATTR_STRINGS ? fb_arena_array(arena, count, sizeof *strings) : NULL;
     FbGraph **graphs = to->type == FB_ATTR_GRAPHS ? fb_arena_array(arena, count, sizeof *graphs) : NULL;
     bool list = to->type == FB_ATTR_FLOATS || to->type == FB_ATTR_INTS || to->type == FB_ATTR_STRINGS || to->type == FB_ATTR_GRAPHS;
     if (list && floats == NULL && ints == NULL && strings == NULL && graphs == NULL) {
-        return fb_error_memory(scan->reader->context, scan->reader->err, "an attribute", (uint64_t)count * sizeof *strings);
+        return fb_error_memory(scan->reader->file.context, scan->reader->file.err, "an attribute", (uint64_t)count * sizeof *strings);
     }
-    FbOnnxMessage *message = &scan->message;
-    FbOnnxField field;
+    FbProtobufMessage *message = &scan->message;
+    FbProtobufField field;
     size_t at = 0;
-    fb_onnx_open(message, scan->reader, message->span, "AttributeProto");
-    while (fb_onnx_next(message, &field)) {
+    fb_protobuf_open(message, &scan->reader->file, message->span, "AttributeProto");
+    while (fb_protobuf_next(message, &field)) {
         if (field.tag != value_tags[to->type]) {
             continue;
         }
         FbStatus status = FB_OK;
         if (floats != NULL || ints != NULL) {
             read_numbers(scan, &field, floats, ints, &at);
-        } else if (strings != NULL && fb_onnx_expect(message, &field, PB_WT_STRING)) {
-            status = fb_onnx_bytes(scan->reader, arena, field.span, &strings[at++]);
+        } else if (strings != NULL && fb_protobuf_expect(message, &field, PB_WT_STRING)) {
+            status = fb_protobuf_bytes(&scan->reader->file, arena, field.span, &strings[at++]);
         } else if (graphs != NULL) {
             status = read_graph_value(scan, &field, &graphs[at++]);
         } else if (!list) {
@@ -259,10 +259,10 @@ static FbStatus read_values(AttributeScan *scan)
     return message->status;
 }
 
-FbStatus fb_onnx_read_attribute(const FbOnnxScope *scope, FbOnnxSpan span, FbGraph *graph, FbAttribute *attribute)
+FbStatus fb_onnx_read_attribute(const FbOnnxScope *scope, FbProtobufSpan span, FbGraph *graph, FbAttribute *attribute)
 {
     AttributeScan scan = {.scope = scope, .reader = scope->reader, .graph = graph, .to = attribute};
-    FB_TRY(fb_onnx_charge(scope->reader, sizeof *attribute));
+    FB_TRY(fb_protobuf_charge(&scope->reader->file, sizeof *attribute));
     FB_TRY(scan_attribute(&scan, span));
     FB_TRY(settle_type(&scan));
     switch (attribute->type) {
@@ -271,13 +271,13 @@ FbStatus fb_onnx_read_attribute(const FbOnnxScope *scope, FbOnnxSpan span, FbGra
     case FB_ATTR_SPARSES:
     case FB_ATTR_TYPE:
     case FB_ATTR_TYPES:
-        return fb_onnx_bytes(scope->reader, graph->arena, span, &attribute->raw);
+        return fb_protobuf_bytes(&scope->reader->file, graph->arena, span, &attribute->raw);
     default:
         break;
     }
     FB_TRY(read_values(&scan));
     if (scan.has_unknown) {
-        FB_TRY(fb_onnx_unknown(scope->reader, span, "AttributeProto", KNOWN_TAGS, graph->arena, &attribute->extra));
+        FB_TRY(fb_protobuf_unknown(&scope->reader->file, span, "AttributeProto", KNOWN_TAGS, graph->arena, &attribute->extra));
     }
     return FB_OK;
 }

@@ -45,12 +45,12 @@ static FbStatus open_location(FbOnnxReader *reader, const char *location, FbSour
         }
     }
     if (reader->externals.count >= FB_ONNX_EXTERNAL_MAX) {
-        return fb_error_set(reader->err, FB_ERR_BUDGET, "more than %d external data files", FB_ONNX_EXTERNAL_MAX);
+        return fb_error_set(reader->file.err, FB_ERR_BUDGET, "more than %d external data files", FB_ONNX_EXTERNAL_MAX);
     }
-    if (!fb_array_grow(reader->context, &reader->externals)) {
-        return fb_error_memory(reader->context, reader->err, "external data", sizeof(FbOnnxExternal));
+    if (!fb_array_grow(reader->file.context, &reader->externals)) {
+        return fb_error_memory(reader->file.context, reader->file.err, "external data", sizeof(FbOnnxExternal));
     }
-    FB_TRY(fb_source_open_beneath(reader->context, reader->folder, location, source, reader->err));
+    FB_TRY(fb_source_open_beneath(reader->file.context, reader->folder, location, source, reader->file.err));
     reader->externals.items[reader->externals.count++] = (FbOnnxExternal){location, *source};
     return FB_OK;
 }
@@ -62,21 +62,21 @@ FbStatus fb_onnx_read_external(FbOnnxReader *reader, const FbOnnxExternalKeys *k
     uint64_t end;
     FbSource *source;
     if (keys->location == NULL) {
-        return fb_error_set(reader->err, FB_ERR_FORMAT, "external data without a location");
+        return fb_error_set(reader->file.err, FB_ERR_FORMAT, "external data without a location");
     }
     if (!location_is_plain(keys->location)) {
-        return fb_error_set(reader->err, FB_ERR_FORMAT, "external data '%.200s' is not beneath the model's folder", keys->location);
+        return fb_error_set(reader->file.err, FB_ERR_FORMAT, "external data '%.200s' is not beneath the model's folder", keys->location);
     }
     if ((keys->offset != NULL && !parse_decimal(keys->offset, &offset)) || (keys->length != NULL && !parse_decimal(keys->length, &length))) {
-        return fb_error_set(reader->err, FB_ERR_FORMAT, "external data with an offset or length that is not a number");
+        return fb_error_set(reader->file.err, FB_ERR_FORMAT, "external data with an offset or length that is not a number");
     }
     if (length != bytes) {
-        return fb_error_set(reader->err, FB_ERR_FORMAT, "external data of %llu bytes, type and dimensions need %llu",
+        return fb_error_set(reader->file.err, FB_ERR_FORMAT, "external data of %llu bytes, type and dimensions need %llu",
                             (unsigned long long)length, (unsigned long long)bytes);
     }
     FB_TRY(open_location(reader, keys->location, &source));
     if (!fb_add_u64(offset, length, &end) || end > fb_source_bytes(source)) {
-        return fb_error_set(reader->err, FB_ERR_FORMAT, "external data '%.200s': bytes %llu to %llu wanted, the file has %llu", keys->location,
+        return fb_error_set(reader->file.err, FB_ERR_FORMAT, "external data '%.200s': bytes %llu to %llu wanted, the file has %llu", keys->location,
                             (unsigned long long)offset, (unsigned long long)offset + length, (unsigned long long)fb_source_bytes(source));
     }
     *plane = (FbPlane){.source = fb_source_retain(source), .offset = offset, .bytes = length};

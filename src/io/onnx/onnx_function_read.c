@@ -4,11 +4,11 @@
 #include "io/onnx/onnx_load.h"
 
 #define KNOWN_TAGS                                                                                                             \
-    (FB_ONNX_TAG(fb_onnx_Function_name_tag) | FB_ONNX_TAG(fb_onnx_Function_input_tag) | FB_ONNX_TAG(fb_onnx_Function_output_tag) | \
-     FB_ONNX_TAG(fb_onnx_Function_attribute_tag) | FB_ONNX_TAG(fb_onnx_Function_node_tag) |                                    \
-     FB_ONNX_TAG(fb_onnx_Function_opset_import_tag) | FB_ONNX_TAG(fb_onnx_Function_domain_tag) |                               \
-     FB_ONNX_TAG(fb_onnx_Function_attribute_proto_tag) | FB_ONNX_TAG(fb_onnx_Function_value_info_tag) |                        \
-     FB_ONNX_TAG(fb_onnx_Function_overload_tag))
+    (FB_PROTOBUF_TAG(fb_onnx_Function_name_tag) | FB_PROTOBUF_TAG(fb_onnx_Function_input_tag) | FB_PROTOBUF_TAG(fb_onnx_Function_output_tag) | \
+     FB_PROTOBUF_TAG(fb_onnx_Function_attribute_tag) | FB_PROTOBUF_TAG(fb_onnx_Function_node_tag) | \
+     FB_PROTOBUF_TAG(fb_onnx_Function_opset_import_tag) | FB_PROTOBUF_TAG(fb_onnx_Function_domain_tag) | \
+     FB_PROTOBUF_TAG(fb_onnx_Function_attribute_proto_tag) | FB_PROTOBUF_TAG(fb_onnx_Function_value_info_tag) | \
+     FB_PROTOBUF_TAG(fb_onnx_Function_overload_tag))
 
 typedef struct FunctionScan {
     FbOnnxSpans inputs, outputs, attributes, nodes, opsets, defaults, infos;
@@ -37,35 +37,35 @@ static FbOnnxSpans *list_of(FunctionScan *scan, uint32_t tag)
     }
 }
 
-static FbStatus scan_function(FbOnnxReader *reader, FbOnnxSpan span, FbModel *model, FbFunction *function, FunctionScan *scan)
+static FbStatus scan_function(FbOnnxReader *reader, FbProtobufSpan span, FbModel *model, FbFunction *function, FunctionScan *scan)
 {
-    FbOnnxMessage message;
-    FbOnnxField field;
-    fb_onnx_open(&message, reader, span, "FunctionProto");
-    while (fb_onnx_next(&message, &field)) {
+    FbProtobufMessage message;
+    FbProtobufField field;
+    fb_protobuf_open(&message, &reader->file, span, "FunctionProto");
+    while (fb_protobuf_next(&message, &field)) {
         FbOnnxSpans *list = list_of(scan, field.tag);
-        if (list != NULL && fb_onnx_expect(&message, &field, PB_WT_STRING)) {
-            FB_TRY(fb_onnx_keep_span(reader, list, field.span));
+        if (list != NULL && fb_protobuf_expect(&message, &field, PB_WT_STRING)) {
+            FB_TRY(fb_onnx_keep_span(&reader->file, list, field.span));
         } else if (field.tag == fb_onnx_Function_name_tag) {
-            fb_onnx_name(&message, &field, model->arena, &function->name);
+            fb_protobuf_name(&message, &field, model->arena, &function->name);
         } else if (field.tag == fb_onnx_Function_domain_tag) {
-            fb_onnx_name(&message, &field, model->arena, &function->domain);
+            fb_protobuf_name(&message, &field, model->arena, &function->domain);
         } else if (field.tag == fb_onnx_Function_overload_tag) {
-            fb_onnx_name(&message, &field, model->arena, &function->overload);
-        } else if (!fb_onnx_is_known(KNOWN_TAGS, field.tag)) {
+            fb_protobuf_name(&message, &field, model->arena, &function->overload);
+        } else if (!fb_protobuf_is_known(KNOWN_TAGS, field.tag)) {
             scan->has_unknown = true;
         }
     }
     FB_TRY(message.status);
-    return function->name[0] != '\0' ? FB_OK : fb_onnx_fail(&message, FB_ERR_FORMAT, "a function without a name");
+    return function->name[0] != '\0' ? FB_OK : fb_protobuf_fail(&message, FB_ERR_FORMAT, "a function without a name");
 }
 
-static FbStatus span_name(FbOnnxReader *reader, FbOnnxSpan span, FbArena *arena, const char **name)
+static FbStatus span_name(FbOnnxReader *reader, FbProtobufSpan span, FbArena *arena, const char **name)
 {
-    FbOnnxMessage message;
-    FbOnnxField field = {.wire = PB_WT_STRING, .span = span};
-    fb_onnx_open(&message, reader, span, "FunctionProto");
-    return fb_onnx_name(&message, &field, arena, name) ? FB_OK : message.status;
+    FbProtobufMessage message;
+    FbProtobufField field = {.wire = PB_WT_STRING, .span = span};
+    fb_protobuf_open(&message, &reader->file, span, "FunctionProto");
+    return fb_protobuf_name(&message, &field, arena, name) ? FB_OK : message.status;
 }
 
 static FbStatus read_names(FbOnnxReader *reader, FbModel *model, FbFunction *function, const FunctionScan *scan)
@@ -76,11 +76,11 @@ static FbStatus read_names(FbOnnxReader *reader, FbModel *model, FbFunction *fun
     for (size_t i = 0; i < scan->inputs.count; i++) {
         FB_TRY(span_name(reader, scan->inputs.items[i], reader->scratch, &name));
         FB_TRY(fb_onnx_add_value(reader, body, name, &id));
-        FB_TRY(fb_graph_add_input(body, id, reader->err));
+        FB_TRY(fb_graph_add_input(body, id, reader->file.err));
     }
     function->attributes = fb_arena_array(model->arena, scan->attributes.count, sizeof *function->attributes);
     if (function->attributes == NULL) {
-        return fb_error_memory(reader->context, reader->err, "a function", scan->attributes.count * sizeof *function->attributes);
+        return fb_error_memory(reader->file.context, reader->file.err, "a function", scan->attributes.count * sizeof *function->attributes);
     }
     for (size_t i = 0; i < scan->attributes.count; i++) {
         FB_TRY(span_name(reader, scan->attributes.items[i], model->arena, &function->attributes[i]));
@@ -94,7 +94,7 @@ static FbStatus read_opsets_and_defaults(FbOnnxReader *reader, FbModel *model, F
     function->opsets = fb_arena_array(model->arena, scan->opsets.count, sizeof *function->opsets);
     FbAttribute *defaults = fb_arena_array(model->arena, scan->defaults.count, sizeof *defaults);
     if (function->opsets == NULL || defaults == NULL) {
-        return fb_error_memory(reader->context, reader->err, "a function", scan->defaults.count * sizeof *defaults);
+        return fb_error_memory(reader->file.context, reader->file.err, "a function", scan->defaults.count * sizeof *defaults);
     }
     for (size_t i = 0; i < scan->opsets.count; i++) {
         FB_TRY(fb_onnx_read_opset(reader, scan->opsets.items[i], model->arena, &function->opsets[i]));
@@ -109,29 +109,29 @@ static FbStatus read_opsets_and_defaults(FbOnnxReader *reader, FbModel *model, F
     return FB_OK;
 }
 
-static FbStatus fill_function(FbOnnxReader *reader, FbOnnxSpan span, FbModel *model, FbFunction *function, FunctionScan *scan)
+static FbStatus fill_function(FbOnnxReader *reader, FbProtobufSpan span, FbModel *model, FbFunction *function, FunctionScan *scan)
 {
     const char *name;
     FbId id;
     FB_TRY(scan_function(reader, span, model, function, scan));
-    FB_TRY(fb_graph_create(reader->context, NULL, &function->body, reader->err));
+    FB_TRY(fb_graph_create(reader->file.context, NULL, &function->body, reader->file.err));
     FB_TRY(read_names(reader, model, function, scan));
     FB_TRY(read_opsets_and_defaults(reader, model, function, scan));
     FbOnnxScope scope = {reader, function->opsets, function->opset_count};
     FB_TRY(fb_onnx_read_nodes(&scope, &scan->nodes, function->body));
     for (size_t i = 0; i < scan->outputs.count; i++) {
         FB_TRY(span_name(reader, scan->outputs.items[i], reader->scratch, &name));
-        FB_TRY(fb_graph_resolve(function->body, name, &id, reader->err));
-        FB_TRY(fb_graph_add_output(function->body, id, reader->err));
+        FB_TRY(fb_graph_resolve(function->body, name, &id, reader->file.err));
+        FB_TRY(fb_graph_add_output(function->body, id, reader->file.err));
     }
     FB_TRY(fb_onnx_read_infos(&scope, &scan->infos, function->body));
     if (scan->has_unknown) {
-        FB_TRY(fb_onnx_unknown(reader, span, "FunctionProto", KNOWN_TAGS, model->arena, &function->extra));
+        FB_TRY(fb_protobuf_unknown(&reader->file, span, "FunctionProto", KNOWN_TAGS, model->arena, &function->extra));
     }
     return FB_OK;
 }
 
-FbStatus fb_onnx_read_function(FbOnnxReader *reader, FbOnnxSpan span, FbModel *model, FbFunction *function)
+FbStatus fb_onnx_read_function(FbOnnxReader *reader, FbProtobufSpan span, FbModel *model, FbFunction *function)
 {
     FunctionScan scan = {.has_unknown = false};
     function->name = "";
@@ -139,7 +139,7 @@ FbStatus fb_onnx_read_function(FbOnnxReader *reader, FbOnnxSpan span, FbModel *m
     FbStatus status = fill_function(reader, span, model, function, &scan);
     FbOnnxSpans *lists[] = {&scan.inputs, &scan.outputs, &scan.attributes, &scan.nodes, &scan.opsets, &scan.defaults, &scan.infos};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
-        fb_array_free(reader->context, lists[i]);
+        fb_array_free(reader->file.context, lists[i]);
     }
-    return status == FB_OK ? FB_OK : fb_error_context(reader->err, status, "function '%.96s'", function->name);
+    return status == FB_OK ? FB_OK : fb_error_context(reader->file.err, status, "function '%.96s'", function->name);
 }

@@ -8,23 +8,23 @@
 enum { IR_NEWEST = 13, OPSET_NEWEST = 28 };
 
 #define KNOWN_TAGS                                                                                                                \
-    (FB_ONNX_TAG(fb_onnx_Model_ir_version_tag) | FB_ONNX_TAG(fb_onnx_Model_producer_name_tag) |                                   \
-     FB_ONNX_TAG(fb_onnx_Model_producer_version_tag) | FB_ONNX_TAG(fb_onnx_Model_domain_tag) |                                    \
-     FB_ONNX_TAG(fb_onnx_Model_model_version_tag) | FB_ONNX_TAG(fb_onnx_Model_doc_string_tag) |                                   \
-     FB_ONNX_TAG(fb_onnx_Model_graph_tag) | FB_ONNX_TAG(fb_onnx_Model_opset_import_tag) |                                         \
-     FB_ONNX_TAG(fb_onnx_Model_metadata_props_tag) | FB_ONNX_TAG(fb_onnx_Model_functions_tag))
+    (FB_PROTOBUF_TAG(fb_onnx_Model_ir_version_tag) | FB_PROTOBUF_TAG(fb_onnx_Model_producer_name_tag) | \
+     FB_PROTOBUF_TAG(fb_onnx_Model_producer_version_tag) | FB_PROTOBUF_TAG(fb_onnx_Model_domain_tag) | \
+     FB_PROTOBUF_TAG(fb_onnx_Model_model_version_tag) | FB_PROTOBUF_TAG(fb_onnx_Model_doc_string_tag) | \
+     FB_PROTOBUF_TAG(fb_onnx_Model_graph_tag) | FB_PROTOBUF_TAG(fb_onnx_Model_opset_import_tag) | \
+     FB_PROTOBUF_TAG(fb_onnx_Model_metadata_props_tag) | FB_PROTOBUF_TAG(fb_onnx_Model_functions_tag))
 
-FbStatus fb_onnx_read_opset(FbOnnxReader *reader, FbOnnxSpan span, FbArena *arena, FbOpset *opset)
+FbStatus fb_onnx_read_opset(FbOnnxReader *reader, FbProtobufSpan span, FbArena *arena, FbOpset *opset)
 {
-    FbOnnxMessage message;
-    FbOnnxField field;
+    FbProtobufMessage message;
+    FbProtobufField field;
     *opset = (FbOpset){.domain = ""};
-    fb_onnx_open(&message, reader, span, "OperatorSetIdProto");
-    while (fb_onnx_next(&message, &field)) {
+    fb_protobuf_open(&message, &reader->file, span, "OperatorSetIdProto");
+    while (fb_protobuf_next(&message, &field)) {
         if (field.tag == fb_onnx_OperatorSetId_domain_tag) {
-            fb_onnx_name(&message, &field, arena, &opset->domain);
+            fb_protobuf_name(&message, &field, arena, &opset->domain);
         } else if (field.tag == fb_onnx_OperatorSetId_version_tag) {
-            fb_onnx_int(&message, &field, &opset->version);
+            fb_protobuf_int(&message, &field, &opset->version);
         }
     }
     FB_TRY(message.status);
@@ -32,10 +32,10 @@ FbStatus fb_onnx_read_opset(FbOnnxReader *reader, FbOnnxSpan span, FbArena *aren
         opset->domain = "";
     }
     if (opset->version <= 0 || opset->version > INT32_MAX) {
-        return fb_onnx_fail(&message, FB_ERR_FORMAT, "operator set '%.96s' has version %lld", opset->domain, (long long)opset->version);
+        return fb_protobuf_fail(&message, FB_ERR_FORMAT, "operator set '%.96s' has version %lld", opset->domain, (long long)opset->version);
     }
     if (opset->domain[0] == '\0' && opset->version > OPSET_NEWEST) {
-        return fb_onnx_fail(&message, FB_ERR_UNSUPPORTED, "the file needs ONNX operator set %lld; %d is the newest known",
+        return fb_protobuf_fail(&message, FB_ERR_UNSUPPORTED, "the file needs ONNX operator set %lld; %d is the newest known",
                             (long long)opset->version, OPSET_NEWEST);
     }
     return FB_OK;
@@ -44,18 +44,18 @@ FbStatus fb_onnx_read_opset(FbOnnxReader *reader, FbOnnxSpan span, FbArena *aren
 static FbStatus read_opsets(FbOnnxReader *reader, const FbOnnxSpans *spans, FbModel *model)
 {
     if (spans->count > FB_ONNX_OPSETS_MAX) {
-        return fb_error_set(reader->err, FB_ERR_BUDGET, "more than %d operator sets", FB_ONNX_OPSETS_MAX);
+        return fb_error_set(reader->file.err, FB_ERR_BUDGET, "more than %d operator sets", FB_ONNX_OPSETS_MAX);
     }
     model->opsets = fb_arena_array(model->arena, spans->count, sizeof *model->opsets);
     if (model->opsets == NULL) {
-        return fb_error_memory(reader->context, reader->err, "operator sets", spans->count * sizeof *model->opsets);
+        return fb_error_memory(reader->file.context, reader->file.err, "operator sets", spans->count * sizeof *model->opsets);
     }
     for (size_t i = 0; i < spans->count; i++) {
         FbOpset opset;
         FB_TRY(fb_onnx_read_opset(reader, spans->items[i], model->arena, &opset));
         int64_t there = fb_model_opset(model, opset.domain);
         if (there != 0 && there != opset.version) {
-            return fb_error_set(reader->err, FB_ERR_FORMAT, "operator set '%.96s' is imported in versions %lld and %lld", opset.domain,
+            return fb_error_set(reader->file.err, FB_ERR_FORMAT, "operator set '%.96s' is imported in versions %lld and %lld", opset.domain,
                                 (long long)there, (long long)opset.version);
         }
         if (there == 0) {
@@ -63,28 +63,28 @@ static FbStatus read_opsets(FbOnnxReader *reader, const FbOnnxSpans *spans, FbMo
         }
     }
     if (model->opset_count == 0 && model->ir_version < 3) {
-        return fb_model_set_opset(model, "", 1, reader->err); /* files of that time had no list */
+        return fb_model_set_opset(model, "", 1, reader->file.err); /* files of that time had no list */
     }
-    return model->opset_count > 0 ? FB_OK : fb_error_set(reader->err, FB_ERR_FORMAT, "no operator set is imported (a truncated file?)");
+    return model->opset_count > 0 ? FB_OK : fb_error_set(reader->file.err, FB_ERR_FORMAT, "no operator set is imported (a truncated file?)");
 }
 
 static FbStatus read_properties(FbOnnxReader *reader, const FbOnnxSpans *spans, FbModel *model)
 {
     model->properties = fb_arena_array(model->arena, spans->count, sizeof *model->properties);
     if (model->properties == NULL) {
-        return fb_error_memory(reader->context, reader->err, "properties", spans->count * sizeof *model->properties);
+        return fb_error_memory(reader->file.context, reader->file.err, "properties", spans->count * sizeof *model->properties);
     }
     for (size_t i = 0; i < spans->count; i++) {
         FbProperty *property = &model->properties[i];
         *property = (FbProperty){"", ""};
-        FbOnnxMessage message;
-        FbOnnxField field;
-        fb_onnx_open(&message, reader, spans->items[i], "metadata entry");
-        while (fb_onnx_next(&message, &field)) {
+        FbProtobufMessage message;
+        FbProtobufField field;
+        fb_protobuf_open(&message, &reader->file, spans->items[i], "metadata entry");
+        while (fb_protobuf_next(&message, &field)) {
             if (field.tag == fb_onnx_StringStringEntry_key_tag) {
-                fb_onnx_name(&message, &field, model->arena, &property->key);
+                fb_protobuf_name(&message, &field, model->arena, &property->key);
             } else if (field.tag == fb_onnx_StringStringEntry_value_tag) {
-                fb_onnx_text(&message, &field, model->arena, &property->value);
+                fb_protobuf_text(&message, &field, model->arena, &property->value);
             }
         }
         FB_TRY(message.status);
@@ -95,43 +95,43 @@ static FbStatus read_properties(FbOnnxReader *reader, const FbOnnxSpans *spans, 
 
 typedef struct ModelScan {
     FbOnnxSpans opsets, properties, functions;
-    FbOnnxSpan graph;
+    FbProtobufSpan graph;
     size_t graph_count;
     bool has_unknown, has_ir;
 } ModelScan;
 
-static FbStatus keep(FbOnnxMessage *message, const FbOnnxField *field, FbOnnxSpans *list)
+static FbStatus keep(FbProtobufMessage *message, const FbProtobufField *field, FbOnnxSpans *list)
 {
-    return fb_onnx_expect(message, field, PB_WT_STRING) ? fb_onnx_keep_span(message->reader, list, field->span) : message->status;
+    return fb_protobuf_expect(message, field, PB_WT_STRING) ? fb_onnx_keep_span(message->reader, list, field->span) : message->status;
 }
 
-static FbStatus scan_model(FbOnnxReader *reader, FbOnnxSpan span, FbModel *model, ModelScan *scan)
+static FbStatus scan_model(FbOnnxReader *reader, FbProtobufSpan span, FbModel *model, ModelScan *scan)
 {
-    FbOnnxMessage message;
-    FbOnnxField field;
-    fb_onnx_open(&message, reader, span, "ModelProto");
-    while (fb_onnx_next(&message, &field)) {
+    FbProtobufMessage message;
+    FbProtobufField field;
+    fb_protobuf_open(&message, &reader->file, span, "ModelProto");
+    while (fb_protobuf_next(&message, &field)) {
         switch (field.tag) {
         case fb_onnx_Model_ir_version_tag:
-            scan->has_ir = fb_onnx_int(&message, &field, &model->ir_version);
+            scan->has_ir = fb_protobuf_int(&message, &field, &model->ir_version);
             break;
         case fb_onnx_Model_model_version_tag:
-            model->has_model_version = fb_onnx_int(&message, &field, &model->model_version);
+            model->has_model_version = fb_protobuf_int(&message, &field, &model->model_version);
             break;
         case fb_onnx_Model_producer_name_tag:
-            fb_onnx_name(&message, &field, model->arena, &model->producer_name);
+            fb_protobuf_name(&message, &field, model->arena, &model->producer_name);
             break;
         case fb_onnx_Model_producer_version_tag:
-            fb_onnx_name(&message, &field, model->arena, &model->producer_version);
+            fb_protobuf_name(&message, &field, model->arena, &model->producer_version);
             break;
         case fb_onnx_Model_domain_tag:
-            fb_onnx_name(&message, &field, model->arena, &model->domain);
+            fb_protobuf_name(&message, &field, model->arena, &model->domain);
             break;
         case fb_onnx_Model_doc_string_tag:
-            fb_onnx_text(&message, &field, model->arena, &model->doc);
+            fb_protobuf_text(&message, &field, model->arena, &model->doc);
             break;
         case fb_onnx_Model_graph_tag:
-            scan->graph_count += fb_onnx_expect(&message, &field, PB_WT_STRING);
+            scan->graph_count += fb_protobuf_expect(&message, &field, PB_WT_STRING);
             scan->graph = field.span;
             break;
         case fb_onnx_Model_opset_import_tag:
@@ -153,13 +153,13 @@ static FbStatus scan_model(FbOnnxReader *reader, FbOnnxSpan span, FbModel *model
 static FbStatus check_header(FbOnnxReader *reader, const FbModel *model, const ModelScan *scan)
 {
     if (scan->graph_count != 1) {
-        return fb_error_set(reader->err, FB_ERR_FORMAT, "not an ONNX model: it has %zu graphs, expected 1", scan->graph_count);
+        return fb_error_set(reader->file.err, FB_ERR_FORMAT, "not an ONNX model: it has %zu graphs, expected 1", scan->graph_count);
     }
     if (!scan->has_ir || model->ir_version <= 0) {
-        return fb_error_set(reader->err, FB_ERR_FORMAT, "the IR version is %lld", (long long)model->ir_version);
+        return fb_error_set(reader->file.err, FB_ERR_FORMAT, "the IR version is %lld", (long long)model->ir_version);
     }
     if (model->ir_version > IR_NEWEST) {
-        return fb_error_set(reader->err, FB_ERR_UNSUPPORTED, "the file needs ONNX IR version %lld; %d is the newest known",
+        return fb_error_set(reader->file.err, FB_ERR_UNSUPPORTED, "the file needs ONNX IR version %lld; %d is the newest known",
                             (long long)model->ir_version, IR_NEWEST);
     }
     return FB_OK;
@@ -169,7 +169,7 @@ static FbStatus read_functions(FbOnnxReader *reader, const FbOnnxSpans *spans, F
 {
     model->functions = fb_arena_array(model->arena, spans->count, sizeof *model->functions);
     if (model->functions == NULL) {
-        return fb_error_memory(reader->context, reader->err, "functions", spans->count * sizeof *model->functions);
+        return fb_error_memory(reader->file.context, reader->file.err, "functions", spans->count * sizeof *model->functions);
     }
     for (size_t i = 0; i < spans->count; i++) {
         model->function_count = i + 1;
@@ -180,7 +180,7 @@ static FbStatus read_functions(FbOnnxReader *reader, const FbOnnxSpans *spans, F
 
 static FbStatus fill_model(FbOnnxReader *reader, FbModel *model, ModelScan *scan)
 {
-    FbOnnxSpan whole = {0, fb_source_bytes(reader->source)};
+    FbProtobufSpan whole = {0, fb_source_bytes(reader->file.source)};
     FB_TRY(scan_model(reader, whole, model, scan));
     FB_TRY(check_header(reader, model, scan));
     FB_TRY(read_opsets(reader, &scan->opsets, model));
@@ -189,9 +189,9 @@ static FbStatus fill_model(FbOnnxReader *reader, FbModel *model, ModelScan *scan
     FB_TRY(fb_onnx_read_graph(&scope, scan->graph, NULL, &model->graph));
     FB_TRY(read_functions(reader, &scan->functions, model));
     if (scan->has_unknown) {
-        FB_TRY(fb_onnx_unknown(reader, whole, "ModelProto", KNOWN_TAGS, model->arena, &model->extra));
+        FB_TRY(fb_protobuf_unknown(&reader->file, whole, "ModelProto", KNOWN_TAGS, model->arena, &model->extra));
     }
-    return fb_onnx_check_model(model, reader->err);
+    return fb_onnx_check_model(model, reader->file.err);
 }
 
 /* The error of a file that is not ONNX should say what it is instead. */
@@ -199,18 +199,18 @@ static FbStatus explain(FbOnnxReader *reader, const char *path, FbStatus status)
 {
     uint8_t head[64];
     char shown[200];
-    uint64_t bytes = fb_source_bytes(reader->source);
+    uint64_t bytes = fb_source_bytes(reader->file.source);
     size_t count = bytes < sizeof head ? (size_t)bytes : sizeof head;
     fb_escape(path, shown, sizeof shown);
     if (status == FB_ERR_FORMAT) {
         if (bytes == 0) {
-            return fb_error_set(reader->err, status, "%s: the file is empty", shown);
+            return fb_error_set(reader->file.err, status, "%s: the file is empty", shown);
         }
-        if (fb_source_read(reader->source, 0, head, count, NULL) == FB_OK && fb_onnx_sniff(head, count) != NULL) {
-            return fb_error_set(reader->err, status, "%s: not an ONNX model: %s", shown, fb_onnx_sniff(head, count));
+        if (fb_source_read(reader->file.source, 0, head, count, NULL) == FB_OK && fb_onnx_sniff(head, count) != NULL) {
+            return fb_error_set(reader->file.err, status, "%s: not an ONNX model: %s", shown, fb_onnx_sniff(head, count));
         }
     }
-    return fb_error_context(reader->err, status, "%s", shown);
+    return fb_error_context(reader->file.err, status, "%s", shown);
 }
 
 static const char *folder_of(FbArena *arena, const char *path)
@@ -225,28 +225,28 @@ static const char *folder_of(FbArena *arena, const char *path)
 static FbStatus load_source(FbOnnxReader *reader, const char *path, FbModel *model)
 {
     ModelScan scan = {.graph_count = 0};
-    reader->scratch = fb_arena_create(reader->context);
+    reader->scratch = fb_arena_create(reader->file.context);
     reader->folder = reader->scratch == NULL ? NULL : folder_of(reader->scratch, path);
     model->path = fb_arena_strdup(model->arena, path);
     FbStatus status = reader->folder == NULL || model->path == NULL
-                          ? fb_error_memory(reader->context, reader->err, "a model", 0)
+                          ? fb_error_memory(reader->file.context, reader->file.err, "a model", 0)
                           : FB_OK;
     if (status == FB_OK) {
-        model->file_bytes = fb_source_bytes(reader->source);
+        model->file_bytes = fb_source_bytes(reader->file.source);
         status = fill_model(reader, model, &scan);
     }
     if (status != FB_OK) {
         status = explain(reader, path, status);
     }
-    fb_array_free(reader->context, &scan.opsets);
-    fb_array_free(reader->context, &scan.properties);
-    fb_array_free(reader->context, &scan.functions);
+    fb_array_free(reader->file.context, &scan.opsets);
+    fb_array_free(reader->file.context, &scan.properties);
+    fb_array_free(reader->file.context, &scan.functions);
     for (size_t i = 0; i < reader->externals.count; i++) {
         fb_source_release(reader->externals.items[i].source);
     }
-    fb_array_free(reader->context, &reader->externals);
+    fb_array_free(reader->file.context, &reader->externals);
     fb_arena_free(reader->scratch);
-    fb_free(reader->context, reader->window);
+    fb_free(reader->file.context, reader->file.window);
     return status;
 }
 
@@ -255,10 +255,12 @@ FbStatus fb_onnx_load_source(FbContext *context, FbSource *source, const char *p
     FbModel *model = NULL;
     FbError local; /* the reader always has somewhere to write */
     *out = NULL;
-    FbOnnxReader reader = {.context = context,
-                           .source = source,
-                           .err = err == NULL ? &local : err,
-                           .metadata_left = FB_ONNX_METADATA_MAX,
+    FbOnnxReader reader = {.file = {.context = context,
+                                    .source = source,
+                                    .err = err == NULL ? &local : err,
+                                    .format = FB_ONNX_FILE_FORMAT,
+                                    .kept_max = FB_ONNX_METADATA_MAX,
+                                    .kept_left = FB_ONNX_METADATA_MAX},
                            .nodes_left = FB_ONNX_NODES_MAX,
                            .values_left = FB_ONNX_VALUES_MAX};
     FbStatus status = fb_model_create(context, &model, err);

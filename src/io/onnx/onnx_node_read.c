@@ -5,19 +5,19 @@
 #include "io/onnx/onnx_load.h"
 
 #define KNOWN_TAGS                                                                                                       \
-    (FB_ONNX_TAG(fb_onnx_Node_input_tag) | FB_ONNX_TAG(fb_onnx_Node_output_tag) | FB_ONNX_TAG(fb_onnx_Node_name_tag) |   \
-     FB_ONNX_TAG(fb_onnx_Node_op_type_tag) | FB_ONNX_TAG(fb_onnx_Node_attribute_tag) |                                   \
-     FB_ONNX_TAG(fb_onnx_Node_doc_string_tag) | FB_ONNX_TAG(fb_onnx_Node_domain_tag) | FB_ONNX_TAG(fb_onnx_Node_overload_tag))
+    (FB_PROTOBUF_TAG(fb_onnx_Node_input_tag) | FB_PROTOBUF_TAG(fb_onnx_Node_output_tag) | FB_PROTOBUF_TAG(fb_onnx_Node_name_tag) | \
+     FB_PROTOBUF_TAG(fb_onnx_Node_op_type_tag) | FB_PROTOBUF_TAG(fb_onnx_Node_attribute_tag) | \
+     FB_PROTOBUF_TAG(fb_onnx_Node_doc_string_tag) | FB_PROTOBUF_TAG(fb_onnx_Node_domain_tag) | FB_PROTOBUF_TAG(fb_onnx_Node_overload_tag))
 
-FbStatus fb_onnx_read_node_outputs(const FbOnnxScope *scope, FbOnnxSpan span, FbGraph *graph)
+FbStatus fb_onnx_read_node_outputs(const FbOnnxScope *scope, FbProtobufSpan span, FbGraph *graph)
 {
-    FbOnnxMessage message;
-    FbOnnxField field;
-    fb_onnx_open(&message, scope->reader, span, "NodeProto");
-    while (fb_onnx_next(&message, &field)) {
+    FbProtobufMessage message;
+    FbProtobufField field;
+    fb_protobuf_open(&message, &scope->reader->file, span, "NodeProto");
+    while (fb_protobuf_next(&message, &field)) {
         const char *name;
         FbId value;
-        if (field.tag == fb_onnx_Node_output_tag && fb_onnx_name(&message, &field, scope->reader->scratch, &name) && name[0] != '\0') {
+        if (field.tag == fb_onnx_Node_output_tag && fb_protobuf_name(&message, &field, scope->reader->scratch, &name) && name[0] != '\0') {
             FB_TRY(fb_onnx_add_value(scope->reader, graph, name, &value));
         }
     }
@@ -32,32 +32,32 @@ typedef struct NodeScan {
 } NodeScan;
 
 /* Counts first, so that the lists have their size. */
-static FbStatus count_parts(const FbOnnxScope *scope, FbOnnxSpan span, FbGraph *graph, NodeScan *scan)
+static FbStatus count_parts(const FbOnnxScope *scope, FbProtobufSpan span, FbGraph *graph, NodeScan *scan)
 {
-    FbOnnxMessage message;
-    FbOnnxField field;
+    FbProtobufMessage message;
+    FbProtobufField field;
     FbOnnxReader *reader = scope->reader;
-    fb_onnx_open(&message, reader, span, "NodeProto");
-    while (fb_onnx_next(&message, &field)) {
+    fb_protobuf_open(&message, &reader->file, span, "NodeProto");
+    while (fb_protobuf_next(&message, &field)) {
         scan->input_count += field.tag == fb_onnx_Node_input_tag;
         scan->output_count += field.tag == fb_onnx_Node_output_tag;
         scan->attribute_count += field.tag == fb_onnx_Node_attribute_tag;
-        scan->has_unknown = scan->has_unknown || !fb_onnx_is_known(KNOWN_TAGS, field.tag);
+        scan->has_unknown = scan->has_unknown || !fb_protobuf_is_known(KNOWN_TAGS, field.tag);
         switch (field.tag) {
         case fb_onnx_Node_name_tag:
-            fb_onnx_name(&message, &field, reader->scratch, &scan->name);
+            fb_protobuf_name(&message, &field, reader->scratch, &scan->name);
             break;
         case fb_onnx_Node_op_type_tag:
-            fb_onnx_name(&message, &field, reader->scratch, &scan->op_type);
+            fb_protobuf_name(&message, &field, reader->scratch, &scan->op_type);
             break;
         case fb_onnx_Node_domain_tag:
-            fb_onnx_name(&message, &field, reader->scratch, &scan->domain);
+            fb_protobuf_name(&message, &field, reader->scratch, &scan->domain);
             break;
         case fb_onnx_Node_overload_tag:
-            fb_onnx_name(&message, &field, graph->arena, &scan->overload);
+            fb_protobuf_name(&message, &field, graph->arena, &scan->overload);
             break;
         case fb_onnx_Node_doc_string_tag:
-            fb_onnx_text(&message, &field, graph->arena, &scan->doc);
+            fb_protobuf_text(&message, &field, graph->arena, &scan->doc);
             break;
         default:
             break;
@@ -65,31 +65,31 @@ static FbStatus count_parts(const FbOnnxScope *scope, FbOnnxSpan span, FbGraph *
     }
     FB_TRY(message.status);
     if (scan->op_type[0] == '\0') {
-        return fb_onnx_fail(&message, FB_ERR_FORMAT, "node '%.96s' has no operator", scan->name);
+        return fb_protobuf_fail(&message, FB_ERR_FORMAT, "node '%.96s' has no operator", scan->name);
     }
     if (scan->attribute_count > FB_ONNX_ATTRIBUTES_MAX) {
-        return fb_onnx_fail(&message, FB_ERR_BUDGET, "a node with more than %d attributes", FB_ONNX_ATTRIBUTES_MAX);
+        return fb_protobuf_fail(&message, FB_ERR_BUDGET, "a node with more than %d attributes", FB_ONNX_ATTRIBUTES_MAX);
     }
     uint64_t bytes = sizeof(FbNode) + (scan->input_count + scan->output_count) * sizeof(FbId);
-    FB_TRY(fb_onnx_charge(reader, bytes));
+    FB_TRY(fb_protobuf_charge(&reader->file, bytes));
     scan->inputs = fb_arena_array(reader->scratch, scan->input_count, sizeof *scan->inputs);
     scan->outputs = fb_arena_array(reader->scratch, scan->output_count, sizeof *scan->outputs);
-    return scan->inputs == NULL || scan->outputs == NULL ? fb_error_memory(reader->context, reader->err, "a node", bytes) : FB_OK;
+    return scan->inputs == NULL || scan->outputs == NULL ? fb_error_memory(reader->file.context, reader->file.err, "a node", bytes) : FB_OK;
 }
 
-static FbStatus read_ports(const FbOnnxScope *scope, FbOnnxSpan span, FbGraph *graph, NodeScan *scan)
+static FbStatus read_ports(const FbOnnxScope *scope, FbProtobufSpan span, FbGraph *graph, NodeScan *scan)
 {
-    FbOnnxMessage message;
-    FbOnnxField field;
+    FbProtobufMessage message;
+    FbProtobufField field;
     size_t inputs = 0;
     size_t outputs = 0;
-    fb_onnx_open(&message, scope->reader, span, "NodeProto");
-    while (fb_onnx_next(&message, &field)) {
+    fb_protobuf_open(&message, &scope->reader->file, span, "NodeProto");
+    while (fb_protobuf_next(&message, &field)) {
         const char *name;
         if (field.tag != fb_onnx_Node_input_tag && field.tag != fb_onnx_Node_output_tag) {
             continue;
         }
-        if (!fb_onnx_name(&message, &field, scope->reader->scratch, &name)) {
+        if (!fb_protobuf_name(&message, &field, scope->reader->scratch, &name)) {
             break;
         }
         FbId value = FB_NONE;
@@ -98,7 +98,7 @@ static FbStatus read_ports(const FbOnnxScope *scope, FbOnnxSpan span, FbGraph *g
             scan->outputs[outputs++] = value;
         } else {
             if (name[0] != '\0') {
-                FB_TRY(fb_graph_resolve(graph, name, &value, scope->reader->err));
+                FB_TRY(fb_graph_resolve(graph, name, &value, scope->reader->file.err));
             }
             scan->inputs[inputs++] = value;
         }
@@ -106,23 +106,23 @@ static FbStatus read_ports(const FbOnnxScope *scope, FbOnnxSpan span, FbGraph *g
     return message.status;
 }
 
-static FbStatus read_attributes(const FbOnnxScope *scope, FbOnnxSpan span, FbGraph *graph, FbNode *node, size_t count)
+static FbStatus read_attributes(const FbOnnxScope *scope, FbProtobufSpan span, FbGraph *graph, FbNode *node, size_t count)
 {
-    FbOnnxMessage message;
-    FbOnnxField field;
+    FbProtobufMessage message;
+    FbProtobufField field;
     node->attributes = fb_arena_array(graph->arena, count, sizeof *node->attributes);
     if (node->attributes == NULL) {
-        return fb_error_memory(scope->reader->context, scope->reader->err, "attributes", count * sizeof *node->attributes);
+        return fb_error_memory(scope->reader->file.context, scope->reader->file.err, "attributes", count * sizeof *node->attributes);
     }
-    fb_onnx_open(&message, scope->reader, span, "NodeProto");
-    while (fb_onnx_next(&message, &field)) {
-        if (field.tag != fb_onnx_Node_attribute_tag || !fb_onnx_expect(&message, &field, PB_WT_STRING)) {
+    fb_protobuf_open(&message, &scope->reader->file, span, "NodeProto");
+    while (fb_protobuf_next(&message, &field)) {
+        if (field.tag != fb_onnx_Node_attribute_tag || !fb_protobuf_expect(&message, &field, PB_WT_STRING)) {
             continue;
         }
         FbAttribute *attribute = &node->attributes[node->attribute_count];
         FB_TRY(fb_onnx_read_attribute(scope, field.span, graph, attribute));
         if (fb_node_attribute(node, attribute->name) != NULL) {
-            return fb_onnx_fail(&message, FB_ERR_FORMAT, "attribute '%.96s' is given twice", attribute->name);
+            return fb_protobuf_fail(&message, FB_ERR_FORMAT, "attribute '%.96s' is given twice", attribute->name);
         }
         node->attribute_count++;
     }
@@ -152,7 +152,7 @@ static FbStatus constant_value(const FbOnnxScope *scope, FbGraph *graph, const F
     FbConst *constant = fb_graph_new_const(graph);
     FbBuffer *buffer = constant == NULL ? NULL : fb_buffer_create(graph->context, bytes);
     if (buffer == NULL) {
-        return fb_error_memory(graph->context, scope->reader->err, "a constant", bytes);
+        return fb_error_memory(graph->context, scope->reader->file.err, "a constant", bytes);
     }
     const void *from = scalar ? (floats ? (const void *)&attribute->f : &attribute->i)
                               : (floats ? (const void *)attribute->floats : attribute->ints);
@@ -192,9 +192,9 @@ static int opset_version(const FbOnnxScope *scope, const char *domain)
     return 1; /* private domains are often not imported; version 1 is what they have */
 }
 
-static FbStatus build_node(const FbOnnxScope *scope, FbOnnxSpan span, FbGraph *graph, NodeScan *scan)
+static FbStatus build_node(const FbOnnxScope *scope, FbProtobufSpan span, FbGraph *graph, NodeScan *scan)
 {
-    FbError *err = scope->reader->err;
+    FbError *err = scope->reader->file.err;
     FbId id;
     FB_TRY(read_ports(scope, span, graph, scan));
     if (scope->reader->nodes_left == 0) {
@@ -208,12 +208,12 @@ static FbStatus build_node(const FbOnnxScope *scope, FbOnnxSpan span, FbGraph *g
     node->doc = scan->doc;
     FB_TRY(read_attributes(scope, span, graph, node, scan->attribute_count));
     if (scan->has_unknown) {
-        FB_TRY(fb_onnx_unknown(scope->reader, span, "NodeProto", KNOWN_TAGS, graph->arena, &node->extra));
+        FB_TRY(fb_protobuf_unknown(&scope->reader->file, span, "NodeProto", KNOWN_TAGS, graph->arena, &node->extra));
     }
     return settle_constant(scope, graph, node);
 }
 
-FbStatus fb_onnx_read_node(const FbOnnxScope *scope, FbOnnxSpan span, FbGraph *graph)
+FbStatus fb_onnx_read_node(const FbOnnxScope *scope, FbProtobufSpan span, FbGraph *graph)
 {
     NodeScan scan = {.name = "", .op_type = "", .domain = ""};
     FB_TRY(count_parts(scope, span, graph, &scan));
@@ -225,7 +225,7 @@ FbStatus fb_onnx_read_node(const FbOnnxScope *scope, FbOnnxSpan span, FbGraph *g
         scope->reader->located = true; /* the innermost node is enough */
         char name[80];
         char op_type[64];
-        return fb_error_context(scope->reader->err, status, "node '%s' (%s)", fb_escape(scan.name, name, sizeof name),
+        return fb_error_context(scope->reader->file.err, status, "node '%s' (%s)", fb_escape(scan.name, name, sizeof name),
                                 fb_escape(scan.op_type, op_type, sizeof op_type));
     }
     return status;

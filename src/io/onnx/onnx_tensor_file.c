@@ -5,18 +5,23 @@ static FbStatus load_constant(FbOnnxReader *reader, FbGraph *graph, FbTensor *te
 {
     FbConst *constant;
     const char *name;
-    FbOnnxSpan whole = {0, fb_source_bytes(reader->source)};
+    FbProtobufSpan whole = {0, fb_source_bytes(reader->file.source)};
     FB_TRY(fb_onnx_read_tensor(reader, whole, graph, &constant, &name));
-    return fb_const_load(reader->context, constant, tensor, reader->err);
+    return fb_const_load(reader->file.context, constant, tensor, reader->file.err);
 }
 
 FbStatus fb_onnx_load_tensor(FbContext *context, const char *path, FbTensor *tensor, FbError *err)
 {
     FbError local; /* the reader always has somewhere to write */
     FbGraph *graph = NULL;
-    FbOnnxReader reader = {.context = context, .err = err == NULL ? &local : err, .folder = ".", .metadata_left = FB_ONNX_METADATA_MAX};
+    FbOnnxReader reader = {.file = {.context = context,
+                                    .err = err == NULL ? &local : err,
+                                    .format = FB_ONNX_FILE_FORMAT,
+                                    .kept_max = FB_ONNX_METADATA_MAX,
+                                    .kept_left = FB_ONNX_METADATA_MAX},
+                           .folder = "."};
     *tensor = (FbTensor){0};
-    FB_TRY(fb_source_open(context, path, &reader.source, err));
+    FB_TRY(fb_source_open(context, path, &reader.file.source, err));
     reader.scratch = fb_arena_create(context);
     FbStatus status = reader.scratch == NULL ? fb_error_memory(context, err, "a tensor", 0) : fb_graph_create(context, NULL, &graph, err);
     if (status == FB_OK) {
@@ -31,7 +36,7 @@ FbStatus fb_onnx_load_tensor(FbContext *context, const char *path, FbTensor *ten
     fb_array_free(context, &reader.externals);
     fb_graph_free(graph);
     fb_arena_free(reader.scratch);
-    fb_free(context, reader.window);
-    fb_source_release(reader.source);
+    fb_free(context, reader.file.window);
+    fb_source_release(reader.file.source);
     return status;
 }

@@ -1,5 +1,5 @@
-/* Pulling protobuf fields out of a file, see onnx_reader.h. */
-#include "io/onnx/onnx_reader.h"
+/* Pulling protobuf fields out of a file, see protobuf_reader.h. */
+#include "io/protobuf/protobuf_reader.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -7,7 +7,7 @@
 
 enum { WINDOW_BYTES = 65536 };
 
-static bool fill_window(FbOnnxReader *reader, uint64_t position)
+static bool fill_window(FbProtobufReader *reader, uint64_t position)
 {
     if (reader->window == NULL) {
         reader->window = fb_alloc(reader->context, WINDOW_BYTES);
@@ -30,8 +30,8 @@ static bool fill_window(FbOnnxReader *reader, uint64_t position)
 /* nanopb's callback. It never asks beyond bytes_left, so never beyond the file. */
 static bool read_stream(pb_istream_t *stream, pb_byte_t *to, size_t count)
 {
-    FbOnnxMessage *message = stream->state;
-    FbOnnxReader *reader = message->reader;
+    FbProtobufMessage *message = stream->state;
+    FbProtobufReader *reader = message->reader;
     while (count > 0) {
         uint64_t at = message->position - reader->window_at;
         if (message->position < reader->window_at || at >= reader->window_bytes) {
@@ -52,13 +52,13 @@ static bool read_stream(pb_istream_t *stream, pb_byte_t *to, size_t count)
     return true;
 }
 
-void fb_onnx_open(FbOnnxMessage *message, FbOnnxReader *reader, FbOnnxSpan span, const char *kind)
+void fb_protobuf_open(FbProtobufMessage *message, FbProtobufReader *reader, FbProtobufSpan span, const char *kind)
 {
-    *message = (FbOnnxMessage){.reader = reader, .kind = kind, .span = span, .position = span.offset};
+    *message = (FbProtobufMessage){.reader = reader, .kind = kind, .span = span, .position = span.offset};
     message->stream = (pb_istream_t){.callback = read_stream, .state = message, .bytes_left = (size_t)span.bytes};
 }
 
-FbStatus fb_onnx_fail(FbOnnxMessage *message, FbStatus status, const char *format, ...)
+FbStatus fb_protobuf_fail(FbProtobufMessage *message, FbStatus status, const char *format, ...)
 {
     char text[256];
     va_list arguments;
@@ -70,24 +70,24 @@ FbStatus fb_onnx_fail(FbOnnxMessage *message, FbStatus status, const char *forma
     return message->status;
 }
 
-static bool damaged(FbOnnxMessage *message, uint64_t at, const char *what)
+static bool damaged(FbProtobufMessage *message, uint64_t at, const char *what)
 {
     if (message->reader->broken != FB_OK) {
         message->status = message->reader->broken;
     } else {
-        message->status = fb_error_set(message->reader->err, FB_ERR_FORMAT, "damaged or not an ONNX file: %s at byte %llu, in a %s", what,
-                                       (unsigned long long)at, message->kind);
+        message->status = fb_error_set(message->reader->err, FB_ERR_FORMAT, "damaged or not %s: %s at byte %llu, in a %s",
+                                       message->reader->format, what, (unsigned long long)at, message->kind);
     }
     return false;
 }
 
-bool fb_onnx_next(FbOnnxMessage *message, FbOnnxField *field)
+bool fb_protobuf_next(FbProtobufMessage *message, FbProtobufField *field)
 {
     bool eof = false;
     if (message->status != FB_OK || message->stream.bytes_left == 0) {
         return false;
     }
-    *field = (FbOnnxField){.start = message->position};
+    *field = (FbProtobufField){.start = message->position};
     if (!pb_decode_tag(&message->stream, &field->wire, &field->tag, &eof) || eof || field->tag == 0) {
         return damaged(message, field->start, "an unreadable field");
     }
@@ -123,7 +123,7 @@ bool fb_onnx_next(FbOnnxMessage *message, FbOnnxField *field)
     return true;
 }
 
-bool fb_onnx_expect(FbOnnxMessage *message, const FbOnnxField *field, pb_wire_type_t wire)
+bool fb_protobuf_expect(FbProtobufMessage *message, const FbProtobufField *field, pb_wire_type_t wire)
 {
     if (field->wire == wire) {
         return true;
@@ -131,18 +131,18 @@ bool fb_onnx_expect(FbOnnxMessage *message, const FbOnnxField *field, pb_wire_ty
     return damaged(message, field->start, "a known field with the wrong wire type");
 }
 
-FbStatus fb_onnx_charge(FbOnnxReader *reader, uint64_t bytes)
+FbStatus fb_protobuf_charge(FbProtobufReader *reader, uint64_t bytes)
 {
-    if (bytes > reader->metadata_left) {
+    if (bytes > reader->kept_left) {
         return fb_error_set(reader->err, FB_ERR_BUDGET, "names, attributes and other metadata need more than %llu MiB",
-                            (unsigned long long)(FB_ONNX_METADATA_MAX >> 20));
+                            (unsigned long long)(reader->kept_max >> 20));
     }
-    reader->metadata_left -= bytes;
+    reader->kept_left -= bytes;
     return FB_OK;
 }
 
 /* Most pieces are short and in the window already. */
-static FbStatus copy_span(FbOnnxReader *reader, FbOnnxSpan span, uint8_t *to)
+static FbStatus copy_span(FbProtobufReader *reader, FbProtobufSpan span, uint8_t *to)
 {
     uint64_t at = span.offset - reader->window_at;
     if (span.offset >= reader->window_at && at <= reader->window_bytes && span.bytes <= reader->window_bytes - at) {
@@ -152,9 +152,9 @@ static FbStatus copy_span(FbOnnxReader *reader, FbOnnxSpan span, uint8_t *to)
     return fb_source_read(reader->source, span.offset, to, (size_t)span.bytes, reader->err);
 }
 
-FbStatus fb_onnx_bytes(FbOnnxReader *reader, FbArena *arena, FbOnnxSpan span, FbBytes *out)
+FbStatus fb_protobuf_bytes(FbProtobufReader *reader, FbArena *arena, FbProtobufSpan span, FbBytes *out)
 {
-    FB_TRY(fb_onnx_charge(reader, span.bytes + 16));
+    FB_TRY(fb_protobuf_charge(reader, span.bytes + 16));
     uint8_t *bytes = fb_arena_alloc(arena, (size_t)span.bytes + 1);
     if (bytes == NULL) {
         return fb_error_memory(reader->context, reader->err, "metadata", span.bytes);
@@ -164,63 +164,63 @@ FbStatus fb_onnx_bytes(FbOnnxReader *reader, FbArena *arena, FbOnnxSpan span, Fb
     return FB_OK;
 }
 
-bool fb_onnx_text(FbOnnxMessage *message, const FbOnnxField *field, FbArena *arena, const char **out)
+bool fb_protobuf_text(FbProtobufMessage *message, const FbProtobufField *field, FbArena *arena, const char **out)
 {
     FbBytes bytes;
-    if (!fb_onnx_expect(message, field, PB_WT_STRING)) {
+    if (!fb_protobuf_expect(message, field, PB_WT_STRING)) {
         return false;
     }
-    message->status = fb_onnx_bytes(message->reader, arena, field->span, &bytes);
+    message->status = fb_protobuf_bytes(message->reader, arena, field->span, &bytes);
     if (message->status != FB_OK) {
         return false;
     }
     if (memchr(bytes.data, 0, bytes.count) != NULL) {
-        fb_onnx_fail(message, FB_ERR_FORMAT, "a text with a NUL character inside");
+        fb_protobuf_fail(message, FB_ERR_FORMAT, "a text with a NUL character inside");
         return false;
     }
     *out = (const char *)bytes.data;
     return true;
 }
 
-bool fb_onnx_name(FbOnnxMessage *message, const FbOnnxField *field, FbArena *arena, const char **out)
+bool fb_protobuf_name(FbProtobufMessage *message, const FbProtobufField *field, FbArena *arena, const char **out)
 {
-    if (field->wire == PB_WT_STRING && field->span.bytes > FB_ONNX_NAME_MAX) {
-        fb_onnx_fail(message, FB_ERR_BUDGET, "a name of %llu bytes; at most %d are read", (unsigned long long)field->span.bytes,
-                     FB_ONNX_NAME_MAX);
+    if (field->wire == PB_WT_STRING && field->span.bytes > FB_PROTOBUF_NAME_MAX) {
+        fb_protobuf_fail(message, FB_ERR_BUDGET, "a name of %llu bytes; at most %d are read", (unsigned long long)field->span.bytes,
+                     FB_PROTOBUF_NAME_MAX);
         return false;
     }
-    return fb_onnx_text(message, field, arena, out);
+    return fb_protobuf_text(message, field, arena, out);
 }
 
-bool fb_onnx_int(FbOnnxMessage *message, const FbOnnxField *field, int64_t *out)
+bool fb_protobuf_int(FbProtobufMessage *message, const FbProtobufField *field, int64_t *out)
 {
-    if (!fb_onnx_expect(message, field, PB_WT_VARINT)) {
+    if (!fb_protobuf_expect(message, field, PB_WT_VARINT)) {
         return false;
     }
     *out = (int64_t)field->value;
     return true;
 }
 
-FbStatus fb_onnx_unknown(FbOnnxReader *reader, FbOnnxSpan span, const char *kind, uint64_t known, FbArena *arena, FbBytes *out)
+FbStatus fb_protobuf_unknown(FbProtobufReader *reader, FbProtobufSpan span, const char *kind, uint64_t known, FbArena *arena, FbBytes *out)
 {
-    FbOnnxMessage message;
-    FbOnnxField field;
+    FbProtobufMessage message;
+    FbProtobufField field;
     uint64_t total = 0;
-    fb_onnx_open(&message, reader, span, kind);
-    while (fb_onnx_next(&message, &field)) {
-        total += fb_onnx_is_known(known, field.tag) ? 0 : field.end - field.start;
+    fb_protobuf_open(&message, reader, span, kind);
+    while (fb_protobuf_next(&message, &field)) {
+        total += fb_protobuf_is_known(known, field.tag) ? 0 : field.end - field.start;
     }
     FB_TRY(message.status);
-    FB_TRY(fb_onnx_charge(reader, total));
+    FB_TRY(fb_protobuf_charge(reader, total));
     uint8_t *bytes = fb_arena_alloc(arena, (size_t)total);
     if (bytes == NULL) {
         return fb_error_memory(reader->context, reader->err, "metadata", total);
     }
     size_t done = 0;
-    fb_onnx_open(&message, reader, span, kind);
-    while (fb_onnx_next(&message, &field)) {
-        if (!fb_onnx_is_known(known, field.tag)) {
-            FB_TRY(copy_span(reader, (FbOnnxSpan){field.start, field.end - field.start}, bytes + done));
+    fb_protobuf_open(&message, reader, span, kind);
+    while (fb_protobuf_next(&message, &field)) {
+        if (!fb_protobuf_is_known(known, field.tag)) {
+            FB_TRY(copy_span(reader, (FbProtobufSpan){field.start, field.end - field.start}, bytes + done));
             done += (size_t)(field.end - field.start);
         }
     }
