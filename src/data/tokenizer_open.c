@@ -18,7 +18,7 @@ static FbStatus source_of(FbContext *context, const char *path, TokenizerSource 
     const FbFileHooks *files = fb_context_files(context);
     int kind = FB_FILE_OTHER;
     uint64_t bytes;
-    char start[64] = {0}, shown[200];
+    char start[64 + 1] = {0}, shown[200]; /* a NUL stays at its end */
     FbSource *source;
     int error = files->kind(files->user, path, &kind, &bytes);
     if (error != 0) {
@@ -30,13 +30,13 @@ static FbStatus source_of(FbContext *context, const char *path, TokenizerSource 
     }
     FB_TRY(fb_source_open(context, path, &source, err));
     bytes = fb_source_bytes(source);
-    FbStatus status = fb_source_read(source, 0, start, bytes < sizeof start ? (size_t)bytes : sizeof start, err);
+    FbStatus status = fb_source_read(source, 0, start, bytes < sizeof start ? (size_t)bytes : sizeof start - 1, err);
     fb_source_release(source);
     FB_TRY(status);
     size_t first = strspn(start, " \t\r\n");
     if (memcmp(start, "GGUF", 4) == 0) {
         *out = SOURCE_GGUF;
-    } else if (first < sizeof start && start[first] == '{') {
+    } else if (start[first] == '{') {
         *out = SOURCE_JSON;
     } else if (ends_with(path, ".bin")) {
         *out = SOURCE_LLAMA2C;
