@@ -87,7 +87,7 @@ static FbStatus escape(Dialect *dialect)
         break;
     }
     bool letter_or_digit = (letter >= 'a' && letter <= 'z') || (letter >= 'A' && letter <= 'Z') || (letter >= '0' && letter <= '9');
-    if (letter == '\0' || (letter_or_digit && strchr(dialect->in_class ? "dDpPtnrfaex" : "dDpPtnrfaexbBAzZGX", letter) == NULL)) {
+    if (letter == '\0' || (letter_or_digit && strchr(dialect->in_class ? "dDpPtnrfaex" : "dDpPtnrfaexbBAzZX", letter) == NULL)) {
         return refuse(dialect, 2, "this escape is not supported");
     }
     size_t length = 2;
@@ -147,26 +147,28 @@ static FbStatus group(Dialect *dialect)
     while (peek(dialect, length) == 'i' || peek(dialect, length) == '-') {
         length++;
     }
-    if (length > 2 && (peek(dialect, length) == ':' || peek(dialect, length) == ')')) {
+    bool alone = peek(dialect, length) == ')'; /* in Oniguruma it takes the alternatives behind it into a group: the same at the start only */
+    if (length > 2 && (peek(dialect, length) == ':' || (alone && dialect->at == 0))) {
         copy(dialect, length + 1);
         return FB_OK;
     }
     return refuse(dialect, 8, "groups of this kind are not supported");
 }
 
-/* "{2,3}": Oniguruma knows "{,3}", and reads a plus behind an interval as one more repetition. */
+/* "{2,3}": Oniguruma knows "{,3}" but not "{,}", reads a plus behind an interval as one more repetition, and "{2}?" as "not at all, or twice". */
 static FbStatus interval(Dialect *dialect)
 {
     size_t length = 1;
     while (peek(dialect, length) != '\0' && strchr("0123456789,", peek(dialect, length)) != NULL) {
         length++;
     }
-    if (peek(dialect, length) != '}' || length == 1) {
+    bool numbers = memchr(dialect->regex + dialect->at, ',', length) == NULL, comma = length == 2 && !numbers;
+    if (peek(dialect, length) != '}' || length == 1 || comma) {
         fb_text_add(dialect->out, "\\");
         copy(dialect, 1);
         return FB_OK;
     }
-    if (peek(dialect, length + 1) == '+') {
+    if (peek(dialect, length + 1) == '+' || (numbers && peek(dialect, length + 1) == '?')) {
         return refuse(dialect, length + 2, "repeated intervals are not supported");
     }
     fb_text_add(dialect->out, peek(dialect, 1) == ',' ? "{0" : "{");
@@ -187,6 +189,7 @@ FbStatus fb_dialect_translate(const char *regex, size_t bytes, FbText *out, FbEr
         } else if (here == '[') {
             dialect.in_class = true;
             copy(&dialect, peek(&dialect, 1) == '^' ? 2 : 1);
+            copy(&dialect, peek(&dialect, 0) == ']'); /* the first one does not end the class */
         } else if (here == '(') {
             FB_TRY(group(&dialect));
         } else if (here == '{') {
