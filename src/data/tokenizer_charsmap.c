@@ -6,7 +6,7 @@
 
 #include "data/tokenizer_unicode.h"
 
-enum { GRAPHEME_MAX = 6 };
+enum { GRAPHEME_MAX = 6, SEQUENCE_MAX = 256 }; /* longer sequences would make a text quadratic in time */
 
 struct FbCharsmap {
     uint32_t *units;
@@ -87,7 +87,7 @@ static const char *match(const FbCharsmap *map, const char *text, size_t bytes, 
     uint32_t node = 0, unit = map->units[0];
     const char *best = NULL;
     node ^= offset_of(unit);
-    for (size_t i = 0; i < bytes; i++) {
+    for (size_t i = 0; i < bytes && i < SEQUENCE_MAX; i++) {
         uint8_t byte = (uint8_t)text[i];
         node ^= byte;
         if (byte == 0 || node >= map->unit_count) {
@@ -113,9 +113,9 @@ static const char *match(const FbCharsmap *map, const char *text, size_t bytes, 
     return best;
 }
 
-static void apply_longest(const FbCharsmap *map, const char *text, size_t bytes, FbText *out)
+static void apply_longest(const FbCharsmap *map, const char *text, size_t bytes, size_t most, FbText *out)
 {
-    for (size_t at = 0; at < bytes;) {
+    for (size_t at = 0; at < bytes && out->length <= most;) {
         size_t length, start = at;
         const char *to = match(map, text + at, bytes - at, true, &length);
         if (to != NULL) {
@@ -128,7 +128,7 @@ static void apply_longest(const FbCharsmap *map, const char *text, size_t bytes,
     }
 }
 
-static void apply_grapheme(const FbCharsmap *map, const char *text, size_t bytes, FbText *out)
+static void apply_grapheme(const FbCharsmap *map, const char *text, size_t bytes, size_t most, FbText *out)
 {
     size_t length;
     const char *to = bytes < GRAPHEME_MAX ? match(map, text, bytes, false, &length) : NULL;
@@ -136,7 +136,7 @@ static void apply_grapheme(const FbCharsmap *map, const char *text, size_t bytes
         fb_text_add(out, to);
         return;
     }
-    for (size_t at = 0; at < bytes;) {
+    for (size_t at = 0; at < bytes && out->length <= most;) {
         size_t start = at;
         (void)fb_utf8_next(text, &at);
         to = match(map, text + start, at - start, false, &length);
@@ -148,13 +148,13 @@ static void apply_grapheme(const FbCharsmap *map, const char *text, size_t bytes
     }
 }
 
-void fb_charsmap_apply(const FbCharsmap *map, bool longest, const char *text, size_t bytes, FbText *out)
+void fb_charsmap_apply(const FbCharsmap *map, bool longest, const char *text, size_t bytes, size_t most, FbText *out)
 {
     if (longest) {
-        apply_longest(map, text, bytes, out);
+        apply_longest(map, text, bytes, most, out);
         return;
     }
-    for (size_t at = 0; at < bytes;) {
+    for (size_t at = 0; at < bytes && out->length <= most;) {
         size_t start = at;
         utf8proc_int32_t state = 0;
         uint32_t code = fb_utf8_next(text, &at);
@@ -167,6 +167,6 @@ void fb_charsmap_apply(const FbCharsmap *map, bool longest, const char *text, si
             code = after;
             at = next;
         }
-        apply_grapheme(map, text + start, at - start, out);
+        apply_grapheme(map, text + start, at - start, most, out);
     }
 }

@@ -12,7 +12,7 @@ FbStatus fb_charsmap_read(FbArena *arena, const uint8_t *data, size_t bytes, FbC
 /* Standard base64 to bytes. */
 FbStatus fb_base64_decode(FbContext *context, const char *text, size_t length, uint8_t **out, size_t *bytes, FbError *err);
 /* longest: at each place the longest sequence that is in the map. Otherwise as the tokenizers library: a grapheme of less than six bytes at once,
- * then character by character, taking the shortest. */
-void fb_charsmap_apply(const FbCharsmap *map, bool longest, const char *text, size_t bytes, FbText *out);
+ * then character by character, taking the shortest. Ends early, with a text of more than `most` bytes, where what the map makes would be that long. */
+void fb_charsmap_apply(const FbCharsmap *map, bool longest, const char *text, size_t bytes, size_t most, FbText *out);
 
 #endif

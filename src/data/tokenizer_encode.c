@@ -55,6 +55,9 @@ static FbStatus encode_words(FbTokenWork *work, const char *text, size_t bytes)
     for (size_t i = 0; i < count; i++) {
         const char *word = text + words[i].begin;
         size_t length = words[i].end - words[i].begin;
+        if (length >= UINT32_MAX) { /* places in a word are 32 bits wide */
+            return fb_error_set(work->err, FB_ERR_BUDGET, "a word of %zu bytes", length);
+        }
         if ((i & 4095) == 4095) {
             FB_TRY(fb_check_cancel(work->context, work->err));
         }
@@ -77,8 +80,25 @@ static FbStatus encode_words(FbTokenWork *work, const char *text, size_t bytes)
 
 typedef struct AddedMatch {
     size_t begin, end, resume; /* with the white space that the token takes; where the next search begins */
+    size_t space_from, space_end; /* white space that was walked through last */
     uint32_t id;
 } AddedMatch;
+
+/* The end of the white space at `at`. What was walked through last is not walked through again: white space may be a token itself. */
+static size_t skip_space(const char *text, size_t bytes, size_t at, AddedMatch *match)
+{
+    size_t end = at >= match->space_from && at < match->space_end ? match->space_end : at;
+    while (end < bytes) {
+        size_t next = end;
+        if (!fb_is_space(fb_utf8_next(text, &next))) {
+            break;
+        }
+        end = next;
+    }
+    match->space_from = at;
+    match->space_end = end;
+    return end;
+}
 
 static bool accept(const FbTokenWork *work, const FbAddedToken *token, const char *text, size_t bytes, size_t done, AddedMatch *match)
 {
@@ -99,15 +119,8 @@ static bool accept(const FbTokenWork *work, const FbAddedToken *token, const cha
         }
         begin = before;
     }
-    while (token->right_strip && end < bytes) {
-        size_t next = end;
-        if (!fb_is_space(fb_utf8_next(text, &next))) {
-            break;
-        }
-        end = next;
-    }
     match->begin = begin;
-    match->end = end;
+    match->end = token->right_strip ? skip_space(text, bytes, end, match) : end;
     match->id = token->id;
     return true;
 }
@@ -126,7 +139,8 @@ static bool next_added(const FbTokenWork *work, const FbTrie *trie, const char *
             at++;
             continue;
         }
-        *match = (AddedMatch){at, at + length, at + length, 0};
+        match->begin = at;
+        match->end = match->resume = at + length;
         if (accept(work, &work->tokenizer->added.items.items[index], text, bytes, done, match)) {
             return true;
         }
@@ -137,7 +151,7 @@ static bool next_added(const FbTokenWork *work, const FbTrie *trie, const char *
 
 static FbStatus encode_normalized(FbTokenWork *work, const char *text, size_t bytes)
 {
-    AddedMatch match;
+    AddedMatch match = {0};
     bool first = work->first;
     size_t done = 0, from = 0;
     while (next_added(work, &work->tokenizer->added.normalized, text, bytes, from, done, &match)) {
@@ -164,7 +178,7 @@ static FbStatus encode_between(FbTokenWork *work, const char *text, size_t bytes
 /* Valid UTF-8. */
 static FbStatus encode_valid(FbTokenWork *work, const char *text, size_t bytes, bool first)
 {
-    AddedMatch match;
+    AddedMatch match = {0};
     size_t done = 0, from = 0;
     while (next_added(work, &work->tokenizer->added.raw, text, bytes, from, done, &match)) {
         work->first = first && done == 0;

@@ -191,6 +191,14 @@ static FbStatus byte_level(FbTokenizer *tokenizer, const json_t *json, FbError *
     return FB_OK;
 }
 
+/* One character: a long mark would make a text of spaces as many times longer. */
+static FbStatus check_mark(const FbBytes *mark, const char *what, FbError *err)
+{
+    return mark->count > 0 && fb_utf8_take((const char *)mark->data, mark->count, NULL) == mark->count
+               ? FB_OK
+               : fb_error_set(err, FB_ERR_FORMAT, "%s of %zu bytes, expected one character", what, mark->count);
+}
+
 static FbStatus metaspace(FbTokenizer *tokenizer, const json_t *json, FbError *err)
 {
     FbSplitStep step = {.kind = FB_SPLIT_METASPACE, .behavior = FB_SPLIT_MERGED_NEXT, .prepend = FB_PREPEND_ALWAYS};
@@ -202,9 +210,7 @@ static FbStatus metaspace(FbTokenizer *tokenizer, const json_t *json, FbError *e
     } else {
         step.prepend = strcmp(scheme, "never") == 0 ? FB_PREPEND_NEVER : strcmp(scheme, "first") == 0 ? FB_PREPEND_FIRST : FB_PREPEND_ALWAYS;
     }
-    if (step.mark.count == 0) {
-        return fb_error_set(err, FB_ERR_FORMAT, "the pre-tokenizer Metaspace has an empty replacement");
-    }
+    FB_TRY(check_mark(&step.mark, "the pre-tokenizer Metaspace has a replacement", err));
     return fb_tokenizer_add_split(tokenizer, step, err);
 }
 
@@ -244,8 +250,8 @@ static FbStatus pre_tokenizer(FbTokenizer *tokenizer, const json_t *json, const 
     if (strcmp(type, "CharDelimiterSplit") == 0) {
         FbSplitStep step = {.kind = FB_SPLIT_CHARACTER, .behavior = FB_SPLIT_REMOVED};
         FB_TRY(keep_text(tokenizer, json, "delimiter", NULL, "pre-tokenizer CharDelimiterSplit", &step.mark, err));
-        return step.mark.count > 0 ? fb_tokenizer_add_split(tokenizer, step, err)
-                                   : fb_error_set(err, FB_ERR_FORMAT, "the pre-tokenizer CharDelimiterSplit has an empty delimiter");
+        FB_TRY(check_mark(&step.mark, "the pre-tokenizer CharDelimiterSplit has a delimiter", err));
+        return fb_tokenizer_add_split(tokenizer, step, err);
     }
     return strcmp(type, "ByteLevel") == 0   ? byte_level(tokenizer, json, err)
            : strcmp(type, "Metaspace") == 0 ? metaspace(tokenizer, json, err)

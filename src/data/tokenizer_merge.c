@@ -27,6 +27,16 @@ static inline const FbMerge *find(const FbMergeTable *table, uint32_t left, uint
     }
 }
 
+/* A pair that is not there is looked for up to the end of a run of slots in use. */
+static bool has_long_run(const FbMergeTable *table)
+{
+    size_t run = 0;
+    for (size_t i = 0; i < table->capacity + PROBES_MAX && run <= PROBES_MAX; i++) {
+        run = table->slots[i & (table->capacity - 1)].result != UINT32_MAX ? run + 1 : 0;
+    }
+    return run > PROBES_MAX;
+}
+
 /* False: some pair would be looked for too long under this seed. */
 static bool fill(FbMergeTable *table, const FbMerge *merges, size_t count)
 {
@@ -48,7 +58,7 @@ static bool fill(FbMergeTable *table, const FbMerge *merges, size_t count)
             table->slots[at] = *merge;
         }
     }
-    return true;
+    return !has_long_run(table);
 }
 
 FbStatus fb_merge_table_build(FbContext *context, const FbMerge *merges, size_t count, FbMergeTable *table, FbError *err)

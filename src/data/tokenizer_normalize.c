@@ -9,9 +9,9 @@
 
 enum { GROWTH_MAX = 64, GROWTH_FREE = 65536 }; /* bytes out per byte in, beyond what is always allowed */
 
-static bool too_long(const FbText *out, size_t bytes)
+static bool too_long(size_t length, size_t bytes)
 {
-    return out->length > GROWTH_FREE && (out->length - GROWTH_FREE) / GROWTH_MAX > bytes;
+    return length > GROWTH_FREE && (length - GROWTH_FREE) / GROWTH_MAX > bytes;
 }
 
 static FbStatus refuse_growth(const FbTokenWork *work, size_t bytes)
@@ -35,7 +35,7 @@ static FbStatus replace(FbTokenWork *work, const FbNormalStep *step, const char 
         }
         fb_text_add_n(out, text + kept, begin - kept);
         fb_text_add_n(out, (const char *)step->to.data, step->to.count);
-        if (too_long(out, original)) {
+        if (too_long(out->length, original)) {
             return refuse_growth(work, original);
         }
         kept = from = end;
@@ -175,7 +175,7 @@ static FbStatus run_step(FbTokenWork *work, const FbNormalStep *step, const char
         squeeze(text, bytes, out);
         return FB_OK;
     case FB_NORMAL_CHARSMAP:
-        fb_charsmap_apply(step->charsmap, step->longest, text, bytes, out);
+        fb_charsmap_apply(step->charsmap, step->longest, text, bytes, GROWTH_FREE + GROWTH_MAX * (original + 1), out);
         return FB_OK;
     case FB_NORMAL_STRIP_ACCENTS:
     case FB_NORMAL_BERT_CLEAN:
@@ -200,12 +200,17 @@ FbStatus fb_normalize(FbTokenWork *work, const char *text, size_t bytes, const c
         if (to->failed) {
             return fb_work_memory(work, "a normalized text");
         }
-        if (too_long(to, original)) {
+        if (too_long(to->length, original)) {
             return refuse_growth(work, original);
         }
         text = to->data;
         bytes = to->length;
         turn = !turn;
+    }
+    work->given += original; /* pieces between added tokens may be many: what is free is free once */
+    work->normalized += bytes;
+    if (too_long(work->normalized, work->given)) {
+        return refuse_growth(work, work->given);
     }
     *out = text;
     *out_bytes = bytes;

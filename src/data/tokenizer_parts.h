@@ -235,6 +235,7 @@ typedef struct FbTokenWork {
     bool first;                /* nothing of the text lies before this piece of it */
     bool continued;            /* bytes that are no UTF-8 lie before it: no space is put in front */
     FB_ARRAY(int32_t) ids;
+    size_t given, normalized;  /* bytes of all pieces, before and after */
     FbText normal[2];          /* text between steps, in turn */
     FbText split[2];
     FB_ARRAY(FbWord) words[2];
