@@ -1,9 +1,7 @@
 /* Opening, inspecting and writing checkpoints with every single allocation and file operation failing once: an error that says so, no leak,
  * no output; and with reads that give three bytes at a time, the same result. */
 #define _POSIX_C_SOURCE 200809L /* mkdtemp */
-#include <errno.h>
-
-#include "faults/faults.h"
+#include "faults/faults_loops.h"
 #include "fewbit/model.h"
 #include "io/checkpoint_test.h"
 #include "io/gguf/gguf_write.h"
@@ -79,58 +77,18 @@ static FbStatus job(FbContext *context, FbError *err)
     return status;
 }
 
-/* The same job, with its faults; afterwards nothing is left of it but a complete output. */
-static FbStatus run_with(Faults *faults, FbError *err)
-{
-    FbContext *context;
-    *err = (FbError){0};
-    FbStatus status = faults_context(faults, &context, err);
-    if (status == FB_OK) {
-        status = job(context, err);
-    }
-    fb_context_free(context);
-    assert_int_equal(faults->live_bytes, 0);
-    assert_true(status == FB_OK || (err->status == status && err->message[0] != '\0' && status != FB_ERR_INTERNAL));
-    assert_true((access(output, F_OK) == 0) == (status == FB_OK) || status == FB_ERR_IO); /* a sync after the rename may fail */
-    remove(output);
-    return status;
-}
+static const FaultsJob all = {job, output};
 
 static void test_allocations(void **state)
 {
     (void)state;
-    FbError err;
-    Faults count = {0};
-    assert_int_equal(run_with(&count, &err), FB_OK);
-    assert_true(count.allocations > 50 && count.operations > 20);
-    for (int persistent = 0; persistent < 2; persistent++) {
-        for (uint64_t k = 1; k <= count.allocations; k++) {
-            Faults faults = {.allocation_fails_at = k, .persistent = persistent};
-            FbStatus status = run_with(&faults, &err);
-            if (status != FB_ERR_NO_MEMORY) {
-                fail_msg("allocation %llu of %llu failed: status %d (%s)", (unsigned long long)k, (unsigned long long)count.allocations, status,
-                         err.message);
-            }
-        }
-    }
+    faults_in_allocations(&all);
 }
 
 static void test_files(void **state)
 {
     (void)state;
-    FbError err;
-    Faults count = {0};
-    assert_int_equal(run_with(&count, &err), FB_OK);
-    for (int persistent = 0; persistent < 2; persistent++) {
-        for (uint64_t k = 1; k <= count.operations; k++) {
-            Faults faults = {.operation_fails_at = k, .error = EIO, .persistent = persistent};
-            FbStatus status = run_with(&faults, &err);
-            if (status != FB_ERR_IO) {
-                fail_msg("file operation %llu of %llu failed: status %d (%s)", (unsigned long long)k, (unsigned long long)count.operations, status,
-                         err.message);
-            }
-        }
-    }
+    faults_in_files(&all);
 }
 
 static void test_short_reads(void **state)
@@ -138,7 +96,7 @@ static void test_short_reads(void **state)
     (void)state;
     FbError err;
     Faults faults = {.short_reads = 1};
-    assert_int_equal(run_with(&faults, &err), FB_OK);
+    assert_int_equal(faults_run(&all, &faults, &err), FB_OK);
 }
 
 int main(void)
