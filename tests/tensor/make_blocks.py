@@ -6,6 +6,7 @@ that were encoded into them. The random numbers are numpy's with a fixed seed.""
 import sys
 
 import numpy
+from awkward_rows import bend
 from gguf import quants
 from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
 
@@ -41,21 +42,8 @@ def random_rows(random, name, count):
     rows *= scale
     for i, row in enumerate(rows):
         kind = i % 12
-        if kind == 1:
-            row[:] = 0
-        elif kind == 2:
-            row[:] = row[0]
-        elif kind == 3:
-            row[random.integers(elements)] *= 100
-        elif kind == 4:
-            row[:] = random.integers(-8, 8, elements) / 8
-        elif kind == 5:
-            row[:] = -numpy.abs(row)
-        elif kind == 6:
-            row[:] = random.integers(-127, 128, elements) / 2
-        elif kind == 7:
-            row *= numpy.float32(1e-6)
-        elif kind == 8:
+        bend(random, row, kind)
+        if kind == 8:
             row[0], row[1] = 2, -2
     return rows
 

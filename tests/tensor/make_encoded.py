@@ -9,6 +9,7 @@ import os
 import sys
 
 import numpy
+from awkward_rows import bend
 
 ROWS, COLS = 24, 512
 # name, number, elements and bytes of a block
@@ -24,21 +25,8 @@ def random_rows(random, count, columns):
     rows = (random.standard_normal((count, columns)) * 10.0 ** random.integers(-5, 2, (count, 1))).astype(numpy.float32)
     for i, row in enumerate(rows):
         kind = i % 12
-        if kind == 1:
-            row[:] = 0
-        elif kind == 2:
-            row[:] = row[0]
-        elif kind == 3:
-            row[random.integers(columns)] *= 100
-        elif kind == 4:
-            row[:] = random.integers(-8, 8, columns) / 8
-        elif kind == 5:
-            row[:] = -numpy.abs(row)
-        elif kind == 6:
-            row[:] = random.integers(-127, 128, columns) / 2
-        elif kind == 7:
-            row *= numpy.float32(1e-6)
-        elif kind == 8:
+        bend(random, row, kind)
+        if kind == 8:
             row[::32], row[1::32] = 2, -2
         elif kind == 9:
             row[:] = numpy.abs(row)
