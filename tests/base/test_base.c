@@ -14,23 +14,8 @@
 #include "base/random.h"
 #include "base/sha256.h"
 #include "base/text.h"
+#include "context_test.h"
 
-static FbContext *context;
-
-static int setup(void **state)
-{
-    (void)state;
-    FbContextOptions options = {.struct_bytes = sizeof options, .threads = 1};
-    return fb_context_create(&options, &context, NULL) == FB_OK ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    int left = fb_context_memory_now(context) != 0;
-    fb_context_free(context);
-    return left ? -1 : 0;
-}
 
 static void test_error(void **state)
 {
@@ -252,5 +237,5 @@ int main(void)
         cmocka_unit_test(test_random),  cmocka_unit_test(test_sha256),       cmocka_unit_test(test_arena),
         cmocka_unit_test(test_checked), cmocka_unit_test(test_array_and_text),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, context_setup, context_teardown);
 }

@@ -8,24 +8,10 @@
 
 #include <cmocka.h>
 
+#include "context_test.h"
 #include "graph/model.h"
 
-static FbContext *context;
 static FbError err;
-
-static int setup(void **state)
-{
-    (void)state;
-    return fb_context_create(&(FbContextOptions){.struct_bytes = sizeof(FbContextOptions), .threads = 1}, &context, NULL) == FB_OK ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    int left = fb_context_memory_now(context) != 0;
-    fb_context_free(context);
-    return left ? -1 : 0;
-}
 
 #define OK(call) \
     do { \
@@ -292,5 +278,5 @@ int main(void)
         cmocka_unit_test(test_names),          cmocka_unit_test(test_order),        cmocka_unit_test(test_subgraphs_and_clone),
         cmocka_unit_test(test_encoded_ranges), cmocka_unit_test(test_plain_ranges), cmocka_unit_test(test_model_fields),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, context_setup, context_teardown);
 }

@@ -1,30 +1,23 @@
 /* GGUF files: what is read, and what is refused with which message. Ids name the cases of the test catalogue. */
 #define _POSIX_C_SOURCE 200809L /* mkdtemp */
+#include "context_test.h"
 #include "io/checkpoint_test.h"
 #include "io/gguf/gguf.h"
 #include "tensor/block_type.h"
 
-static FbContext *context;
 static FbError err;
 static char folder[64];
 
 static int setup(void **state)
 {
-    (void)state;
     strcpy(folder, "/tmp/fewbit-gguf-XXXXXX");
-    return mkdtemp(folder) != NULL &&
-                   fb_context_create(&(FbContextOptions){.struct_bytes = sizeof(FbContextOptions), .threads = 1}, &context, NULL) == FB_OK
-               ? 0
-               : -1;
+    return mkdtemp(folder) != NULL ? context_setup(state) : -1;
 }
 
 static int teardown(void **state)
 {
-    (void)state;
-    int left = fb_context_memory_now(context) != 0;
-    fb_context_free(context);
     remove_folder(folder);
-    return left ? -1 : 0;
+    return context_teardown(state);
 }
 
 /* ---- making files ---- */

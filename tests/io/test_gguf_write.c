@@ -1,20 +1,18 @@
 /* Writing GGUF files: what is read back equals what was put; what is not complete does not appear. */
 #define _POSIX_C_SOURCE 200809L /* mkdtemp */
+#include "context_test.h"
 #include "io/checkpoint_test.h"
 #include "io/gguf/gguf_write.h"
 #include "tensor/block_type.h"
 
-static FbContext *context;
 static FbGgufWriter *writer;
 static FbError err;
 static char folder[64], path[128];
 
 static int setup(void **state)
 {
-    (void)state;
     strcpy(folder, "/tmp/fewbit-gguf-XXXXXX");
-    if (mkdtemp(folder) == NULL ||
-        fb_context_create(&(FbContextOptions){.struct_bytes = sizeof(FbContextOptions), .threads = 1}, &context, NULL) != FB_OK) {
+    if (mkdtemp(folder) == NULL || context_setup(state) != 0) {
         return -1;
     }
     snprintf(path, sizeof path, "%s/out.gguf", folder);
@@ -23,12 +21,9 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-    (void)state;
     fb_gguf_writer_free(writer);
-    int left = fb_context_memory_now(context) != 0;
-    fb_context_free(context);
     remove_folder(folder);
-    return left ? -1 : 0;
+    return context_teardown(state);
 }
 
 static const FbShape matrix = {2, {3, 64}}, vector = {1, {5}};

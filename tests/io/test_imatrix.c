@@ -2,19 +2,17 @@
 #define _POSIX_C_SOURCE 200809L /* mkdtemp */
 #include <math.h>
 
+#include "context_test.h"
 #include "io/checkpoint_test.h"
 #include "io/gguf/imatrix.h"
 
-static FbContext *context;
 static FbError err;
 static char folder[64], path[128];
 
 static int setup(void **state)
 {
-    (void)state;
     strcpy(folder, "/tmp/fewbit-imatrix-XXXXXX");
-    if (mkdtemp(folder) == NULL ||
-        fb_context_create(&(FbContextOptions){.struct_bytes = sizeof(FbContextOptions), .threads = 1}, &context, NULL) != FB_OK) {
+    if (mkdtemp(folder) == NULL || context_setup(state) != 0) {
         return -1;
     }
     snprintf(path, sizeof path, "%s/m", folder);
@@ -23,11 +21,8 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-    (void)state;
-    int left = fb_context_memory_now(context) != 0;
-    fb_context_free(context);
     remove_folder(folder);
-    return left ? -1 : 0;
+    return context_teardown(state);
 }
 
 static void test_round_trip(void **state)

@@ -13,8 +13,8 @@
 #include "faults/faults.h"
 #include "graph/model.h"
 #include "io/language_maker.h"
+#include "context_test.h"
 
-static FbContext *context;
 static FbError err;
 
 typedef struct Pair { const char *key, *value; } Pair;
@@ -292,24 +292,10 @@ static void test_table(void **state)
     assert_null(fb_language_family(1000, &summary));
 }
 
-static int setup(void **state)
-{
-    (void)state;
-    return fb_context_create(&(FbContextOptions){.struct_bytes = sizeof(FbContextOptions), .threads = 1}, &context, NULL) == FB_OK ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    int left = fb_context_memory_now(context) != 0;
-    fb_context_free(context);
-    return left ? -1 : 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_built),   cmocka_unit_test(test_positions), cmocka_unit_test(test_sizes),
                                        cmocka_unit_test(test_meanings), cmocka_unit_test(test_rotary),   cmocka_unit_test(test_tensors),
                                        cmocka_unit_test(test_types),    cmocka_unit_test(test_allocations), cmocka_unit_test(test_table)};
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, context_setup, context_teardown);
 }

@@ -1,4 +1,5 @@
 /* Files of llama2.c: recognized by their size alone, so every number must fit it. */
+#include "context_test.h"
 #include "io/checkpoint_test.h"
 #include "fewbit/language.h"
 #include "io/llama2c/llama2c.h"
@@ -7,7 +8,6 @@ enum { NUMBERS = 7, HIDDEN = 8, FEED = 12, LAYERS = 2, HEADS = 2, KV_HEADS = 1, 
 
 static const int32_t header[NUMBERS] = {HIDDEN, FEED, LAYERS, HEADS, KV_HEADS, VOCABULARY, CONTEXT};
 static const size_t per_layer = 2 * HIDDEN + 2 * HIDDEN * HIDDEN + 2 * HIDDEN * HIDDEN / 2 + 3 * HIDDEN * FEED;
-static FbContext *context;
 static FbError err;
 
 /* Numbers 0, 1, 2, ... behind the header, changed at `changed`. */
@@ -95,22 +95,8 @@ static void test_refused(void **state)
     }
 }
 
-static int setup(void **state)
-{
-    (void)state;
-    return fb_context_create(&(FbContextOptions){.struct_bytes = sizeof(FbContextOptions), .threads = 1}, &context, NULL) == FB_OK ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    int left = fb_context_memory_now(context) != 0;
-    fb_context_free(context);
-    return left ? -1 : 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_places), cmocka_unit_test(test_refused)};
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, context_setup, context_teardown);
 }

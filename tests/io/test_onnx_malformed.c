@@ -6,25 +6,11 @@
 
 #include <cmocka.h>
 
+#include "context_test.h"
 #include "io/onnx/onnx.h"
 #include "io/onnx_maker.h"
 
-static FbContext *context;
 static FbError err;
-
-static int setup(void **state)
-{
-    (void)state;
-    return fb_context_create(&(FbContextOptions){.struct_bytes = sizeof(FbContextOptions), .threads = 1}, &context, NULL) == FB_OK ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    int left = fb_context_memory_now(context) != 0;
-    fb_context_free(context);
-    return left ? -1 : 0;
-}
 
 static FbStatus load_bytes(const void *bytes, size_t count)
 {
@@ -367,5 +353,5 @@ int main(void)
         cmocka_unit_test(test_too_much),  cmocka_unit_test(test_versions), cmocka_unit_test(test_tensors),
         cmocka_unit_test(test_names),     cmocka_unit_test(test_attributes), cmocka_unit_test(test_functions),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, context_setup, context_teardown);
 }

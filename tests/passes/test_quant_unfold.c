@@ -8,24 +8,10 @@
 
 #include <cmocka.h>
 
+#include "context_test.h"
 #include "passes/quant_fold.h"
 
-static FbContext *context;
 static FbError err;
-
-static int setup(void **state)
-{
-    (void)state;
-    return fb_context_create(&(FbContextOptions){.struct_bytes = sizeof(FbContextOptions), .threads = 1}, &context, NULL) == FB_OK ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    int left = fb_context_memory_now(context) != 0;
-    fb_context_free(context);
-    return left ? -1 : 0;
-}
 
 #define OK(call) \
     do { \
@@ -274,5 +260,5 @@ int main(void)
         cmocka_unit_test(test_taken_names_and_outputs),
         cmocka_unit_test(test_blocks_and_halves),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, context_setup, context_teardown);
 }

@@ -1,10 +1,10 @@
 /* Hugging Face folders to GGUF: names, order of rows, stacks of experts, key-values, vocabulary. Elements count up, so that a row says where it
  * came from. What the same folders become in llama.cpp's converter: bench/peers/gguf_convert.py. */
 #define _POSIX_C_SOURCE 200809L /* mkdtemp */
+#include "context_test.h"
 #include "fewbit/gguf_quantize.h"
 #include "io/checkpoint_test.h"
 
-static FbContext *context;
 static FbError err;
 static char folder[64], model[80], output[128], last_warning[600];
 
@@ -32,12 +32,9 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-    (void)state;
-    int left = fb_context_memory_now(context) != 0;
-    fb_context_free(context);
     remove_folder(model);
     remove_folder(folder);
-    return left ? -1 : 0;
+    return context_teardown(state);
 }
 
 typedef struct Tensor {

@@ -2,13 +2,13 @@
 #define _POSIX_C_SOURCE 200809L /* mkdtemp */
 #include <math.h>
 
+#include "context_test.h"
 #include "fewbit/gguf_quantize.h"
 #include "io/checkpoint_test.h"
 #include "io/gguf/gguf_write.h"
 #include "io/gguf/imatrix.h"
 #include "tensor/block_type.h"
 
-static FbContext *context;
 static FbError err;
 static char folder[64], input[128], output[128];
 static unsigned warnings;
@@ -42,11 +42,8 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-    (void)state;
-    int left = fb_context_memory_now(context) != 0;
-    fb_context_free(context);
     remove_folder(folder);
-    return left ? -1 : 0;
+    return context_teardown(state);
 }
 
 typedef struct Row {

@@ -7,24 +7,9 @@
 #include <cmocka.h>
 
 #include "base/context.h"
+#include "context_test.h"
 #include "fewbit/report.h"
 
-static FbContext *context;
-
-static int setup(void **state)
-{
-    (void)state;
-    FbContextOptions options = {.struct_bytes = sizeof options, .threads = 1};
-    return fb_context_create(&options, &context, NULL) == FB_OK ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    int left = fb_context_memory_now(context) != 0;
-    fb_context_free(context);
-    return left ? -1 : 0;
-}
 
 static void expect(const FbTable *table, FbTableFormat format, const char *expected)
 {
@@ -95,5 +80,5 @@ static void test_refused_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_forms), cmocka_unit_test(test_hostile_cells), cmocka_unit_test(test_refused_memory)};
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, context_setup, context_teardown);
 }
