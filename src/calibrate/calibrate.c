@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "base/option_struct.h"
 #include "calibrate/advice.h"
 #include "calibrate/digest.h"
 #include "calibrate/selection.h"
@@ -393,17 +394,14 @@ static void finish(Pass *pass)
     fb_model_free(pass->model);
 }
 
-FbStatus fb_calibrate(FbContext *context, const FbModel *model, FbDataset *data, const FbCalibrateOptions *options, FbStatistics **statistics,
+FbStatus fb_calibrate(FbContext *context, const FbModel *model, FbDataset *data, const FbCalibrateOptions *given, FbStatistics **statistics,
                       FbError *err)
 {
-    static const FbCalibrateOptions defaults = {.struct_bytes = sizeof defaults};
+    FbCalibrateOptions all = {.struct_bytes = sizeof all}, *options = &all;
     Pass pass = {.context = context, .data = data};
     size_t *indices = NULL, count = 0;
     *statistics = NULL;
-    options = options != NULL ? options : &defaults;
-    if (options->struct_bytes != sizeof *options) {
-        return fb_error_set(err, FB_ERR_ARGUMENT, "FbCalibrateOptions.struct_bytes is %zu, expected %zu", options->struct_bytes, sizeof *options);
-    }
+    FB_TRY(fb_options_read(&all, sizeof all, given, "FbCalibrateOptions", err));
     FB_TRY(fb_select_samples(context, data, options->selection, options->samples, options->seed, &indices, &count, err));
     FbArena *arena = fb_arena_create(context);
     FbStatus status = arena == NULL ? fb_error_memory(context, err, "calibration", 0) : start(&pass, model, options, arena, err);

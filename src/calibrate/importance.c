@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/file_error.h"
+#include "base/option_struct.h"
 #include "base/text.h"
 #include "data/token_text.h"
 #include "fewbit/session.h"
@@ -37,19 +38,6 @@ typedef struct FbImportancePass {
     size_t *value_of;          /* by the matrix' rows: index into values */
     FbSession *session;
 } FbImportancePass;
-
-static FbStatus read_options(const FbImportanceOptions *given, FbImportanceOptions *options, FbError *err)
-{
-    *options = (FbImportanceOptions){.struct_bytes = sizeof *options};
-    if (given != NULL && (given->struct_bytes == 0 || given->struct_bytes > sizeof *options)) {
-        return fb_error_set(err, FB_ERR_ARGUMENT, "FbImportanceOptions.struct_bytes is %zu, expected sizeof(FbImportanceOptions) = %zu",
-                            given->struct_bytes, sizeof *options);
-    }
-    if (given != NULL) {
-        memcpy(options, given, given->struct_bytes);
-    }
-    return FB_OK;
-}
 
 /* ---- which values ---- */
 
@@ -271,10 +259,10 @@ static FbStatus collect(FbImportancePass *pass, const FbTokenizer *tokenizer, co
 FbStatus fb_importance_collect(FbContext *context, const FbModel *model, const FbTokenizer *tokenizer, const char *data, const char *output,
                                const FbImportanceOptions *given, FbImportanceReport *report, FbError *err)
 {
-    FbImportanceOptions options;
+    FbImportanceOptions options = {.struct_bytes = sizeof options};
     FbImportancePass pass = {.context = context, .model = model, .text = {.context = context}};
     FbImportanceReport told = {0};
-    FB_TRY(read_options(given, &options, err));
+    FB_TRY(fb_options_read(&options, sizeof options, given, "FbImportanceOptions", err));
     FbStatus status = collect(&pass, tokenizer, data, &options, err);
     status = status == FB_OK ? fb_imatrix_write(pass.imatrix, output, options.overwrite != 0, err) : status;
     if (status == FB_OK) {

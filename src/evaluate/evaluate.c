@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/option_struct.h"
 #include "base/text.h"
 #include "data/arrays.h"
 #include "data/npz_write.h"
@@ -299,27 +300,13 @@ static FbStatus run_all(Evaluator *e, FbDataset *data, FbError *err)
     return status;
 }
 
-/* Options as far as the caller's version of the struct has them. */
-static FbStatus read_options(const FbEvaluateOptions *given, FbEvaluateOptions *options, FbError *err)
-{
-    *options = (FbEvaluateOptions){.struct_bytes = sizeof *options, .max_loss = -1};
-    if (given != NULL && (given->struct_bytes == 0 || given->struct_bytes > sizeof *options)) {
-        return fb_error_set(err, FB_ERR_ARGUMENT, "FbEvaluateOptions.struct_bytes is %zu, expected sizeof(FbEvaluateOptions) = %zu",
-                            given->struct_bytes, sizeof *options);
-    }
-    if (given != NULL) {
-        memcpy(options, given, given->struct_bytes);
-    }
-    return FB_OK;
-}
-
 FbStatus fb_evaluate(FbContext *context, const FbModel *model, FbDataset *data, const FbEvaluateOptions *given, FbEvaluation *evaluation,
                      FbError *err)
 {
-    FbEvaluateOptions copy;
+    FbEvaluateOptions copy = {.struct_bytes = sizeof copy, .max_loss = -1};
     const FbEvaluateOptions *options = &copy;
     memset(evaluation, 0, sizeof *evaluation);
-    FB_TRY(read_options(given, &copy, err));
+    FB_TRY(fb_options_read(&copy, sizeof copy, given, "FbEvaluateOptions", err));
     Evaluator e = {.context = context, .model = model, .baseline = options->baseline, .arena = fb_arena_create(context)};
     FbArena *kept = fb_arena_create(context);
     FbStatus status = e.arena == NULL || kept == NULL ? out_of_memory(&e, err) : prepare(&e, data, options, err);

@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/option_struct.h"
 #include "data/token_text.h"
 #include "evaluate/language_choices.h"
 #include "evaluate/language_run.h"
@@ -23,13 +24,7 @@ typedef struct LanguageEvaluator {
 static FbStatus read_options(const FbLanguageEvaluateOptions *given, FbLanguageEvaluateOptions *options, FbError *err)
 {
     *options = (FbLanguageEvaluateOptions){.struct_bytes = sizeof *options, .mode = FB_MODE_INTEGER, .max_loss = -1};
-    if (given != NULL && (given->struct_bytes == 0 || given->struct_bytes > sizeof *options)) {
-        return fb_error_set(err, FB_ERR_ARGUMENT, "FbLanguageEvaluateOptions.struct_bytes is %zu, expected sizeof(FbLanguageEvaluateOptions) = %zu",
-                            given->struct_bytes, sizeof *options);
-    }
-    if (given != NULL) {
-        memcpy(options, given, given->struct_bytes);
-    }
+    FB_TRY(fb_options_read(options, sizeof *options, given, "FbLanguageEvaluateOptions", err));
     bool compared = options->baseline != NULL || options->baseline_outputs != NULL;
     if (options->baseline != NULL && options->baseline_outputs != NULL) {
         return fb_error_set(err, FB_ERR_ARGUMENT, "a baseline model and stored baseline outputs: give one of them");

@@ -1,6 +1,7 @@
 /* fb_gguf_quantize: plan, key-values, tensors, report. */
 #include <string.h>
 
+#include "base/option_struct.h"
 #include "base/text.h"
 #include "fewbit/gguf_quantize.h"
 #include "io/gguf/hf_model.h"
@@ -210,13 +211,12 @@ FbStatus fb_gguf_quantize(FbContext *context, const FbCheckpoint *checkpoint, co
     FbGgufReport unused;
     FbGgufOptions all = {.struct_bytes = sizeof all};
     FbGgufReport *to = report != NULL ? report : &unused;
+    *to = (FbGgufReport){.owner = NULL};
+    FB_TRY(fb_options_read(&all, sizeof all, options, "FbGgufOptions", err));
     FbGgufPlan plan = {.context = context, .arena = fb_arena_create(context)};
-    *to = (FbGgufReport){.owner = plan.arena};
+    to->owner = plan.arena;
     if (plan.arena == NULL) {
         return fb_error_memory(context, err, "a plan", 0);
-    }
-    if (options != NULL) {
-        memcpy(&all, options, options->struct_bytes < sizeof all ? options->struct_bytes : sizeof all);
     }
     FbGgufJob job = {.checkpoint = checkpoint, .output = output, .options = &all, .report = to};
     FbStatus status = quantize(&plan, &job, err);

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/context.h"
+#include "base/option_struct.h"
 #include "fewbit/generate.h"
 #include "run/language_ports.h"
 
@@ -103,13 +104,7 @@ FbStatus fb_generator_create(FbContext *context, const FbModel *model, const FbG
 {
     FbGeneratorOptions options = {.struct_bytes = sizeof options, .mode = FB_MODE_INTEGER};
     *out = NULL;
-    if (given != NULL && (given->struct_bytes == 0 || given->struct_bytes > sizeof options)) {
-        return fb_error_set(err, FB_ERR_ARGUMENT, "FbGeneratorOptions.struct_bytes is %zu, expected sizeof(FbGeneratorOptions) = %zu",
-                            given->struct_bytes, sizeof options);
-    }
-    if (given != NULL) {
-        memcpy(&options, given, given->struct_bytes);
-    }
+    FB_TRY(fb_options_read(&options, sizeof options, given, "FbGeneratorOptions", err));
     FbGenerator *generator = fb_alloc_zero(context, sizeof *generator);
     if (generator == NULL) {
         return fb_error_memory(context, err, "a generator", sizeof *generator);

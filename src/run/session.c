@@ -1,4 +1,5 @@
 /* The public session: a plan, one instance of it, and the checks of what the caller feeds. */
+#include "base/option_struct.h"
 #include "base/text.h"
 #include "ops/kv_cache.h"
 #include "run/plan.h"
@@ -23,18 +24,10 @@ void fb_session_free(FbSession *session)
     fb_free(session->context, session);
 }
 
-/* Options as far as the caller's version of the struct has them. */
 static FbStatus read_options(const FbSessionOptions *given, FbSessionOptions *options, FbError *err)
 {
     *options = (FbSessionOptions){.struct_bytes = sizeof *options};
-    if (given == NULL) {
-        return FB_OK;
-    }
-    if (given->struct_bytes == 0 || given->struct_bytes > sizeof *options) {
-        return fb_error_set(err, FB_ERR_ARGUMENT, "FbSessionOptions.struct_bytes is %zu, expected sizeof(FbSessionOptions) = %zu",
-                            given->struct_bytes, sizeof *options);
-    }
-    memcpy(options, given, given->struct_bytes);
+    FB_TRY(fb_options_read(options, sizeof *options, given, "FbSessionOptions", err));
     if (options->observed_count > 0 && (options->observed == NULL || options->observe == NULL)) {
         return fb_error_set(err, FB_ERR_ARGUMENT, "observed values need names and an observe function");
     }

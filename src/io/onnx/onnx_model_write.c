@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "base/option_struct.h"
 #include "io/onnx/onnx_writer.h"
 #include "passes/quant_fold.h"
 
@@ -250,9 +251,7 @@ FbStatus fb_model_save(FbContext *context, const FbModel *model, const char *pat
     FbError local;
     Save save = {.context = context, .path = path, .writer = {.context = context, .err = err == NULL ? &local : err}};
     bool external = false;
-    if (options != NULL) {
-        memcpy(&save.options, options, options->struct_bytes < sizeof save.options ? options->struct_bytes : sizeof save.options);
-    }
+    FB_TRY(fb_options_read(&save.options, sizeof save.options, options, "FbSaveOptions", err));
     save.writer.chunk = fb_alloc(context, FB_ONNX_CHUNK);
     FbStatus status = save.writer.chunk == NULL ? fb_error_memory(context, err, "copying", FB_ONNX_CHUNK) : prepare(model, &save.model, err);
     if (status == FB_OK) {
