@@ -203,12 +203,10 @@ static FbStatus run_recurrent(const FbCall *call, FbError *err)
 
 /* ---- run with constant weights ---- */
 
-enum { INPUTS = 8 };
-
 typedef struct PackedState {
     const FbProductF32Kernel *kernel;
     FbRecurrentWeights weights[2];
-    FbTensor constants[INPUTS]; /* biases and other small constants; data NULL: an input of the call */
+    FbTensor constants[FB_RECURRENT_INPUTS]; /* biases and other small constants; data NULL: an input of the call */
 } PackedState;
 
 static bool accepts_packed(const FbPrepare *prepare)
@@ -228,6 +226,17 @@ FbStatus fb_recurrent_keep(const FbPrepare *prepare, int i, FbTensor *kept, FbEr
     }
     fb_free(prepare->context, loaded.data);
     return kept->data ? FB_OK : fb_error_memory(prepare->context, err, "recurrent constants", loaded.bytes);
+}
+
+FbStatus fb_recurrent_run_kept(const FbCall *call, const FbTensor *kept, const FbRecurrentProducts *products, FbError *err)
+{
+    const FbTensor *inputs[FB_RECURRENT_INPUTS] = {NULL};
+    FbCall full = *call;
+    for (int i = 0; i < call->input_count && i < FB_RECURRENT_INPUTS; i++) {
+        inputs[i] = kept[i].data ? &kept[i] : call->inputs[i];
+    }
+    full.inputs = inputs;
+    return fb_recurrent_run(&full, products, call->scratch, err);
 }
 
 static FbStatus prepare_packed(const FbPrepare *prepare, void **state, FbError *err)
@@ -250,7 +259,7 @@ static FbStatus prepare_packed(const FbPrepare *prepare, void **state, FbError *
     for (int d = 0; status == FB_OK && d < p->directions; d++) {
         packed->weights[d] = pack_direction(kernel, p, input, &w, &r, d, panels + (size_t)d * count);
     }
-    for (int i = 3; status == FB_OK && i < prepare->input_count && i < INPUTS; i++) {
+    for (int i = 3; status == FB_OK && i < prepare->input_count && i < FB_RECURRENT_INPUTS; i++) {
         status = prepare->constants[i] ? fb_recurrent_keep(prepare, i, &packed->constants[i], err) : FB_OK;
     }
     packed->kernel = kernel;
@@ -272,13 +281,7 @@ static FbStatus bind_packed(FbBind *bind, FbError *err)
 static FbStatus run_packed(const FbCall *call, FbError *err)
 {
     const PackedState *state = call->state;
-    const FbTensor *inputs[INPUTS] = {NULL};
-    FbCall full = *call;
-    for (int i = 0; i < call->input_count && i < INPUTS; i++) {
-        inputs[i] = state->constants[i].data ? &state->constants[i] : call->inputs[i];
-    }
-    full.inputs = inputs;
-    return fb_recurrent_run(&full, &(FbRecurrentProducts){state->kernel, state->weights, NULL}, call->scratch, err);
+    return fb_recurrent_run_kept(call, state->constants, &(FbRecurrentProducts){state->kernel, state->weights, NULL}, err);
 }
 
 uint64_t fb_recurrent_macs(const FbCall *call)

@@ -85,6 +85,8 @@ void fb_coded_real(const FbLstmKernel *kernel, const FbCodedMatrix *matrix, cons
 
 /* ---- running ---- */
 
+enum { FB_RECURRENT_INPUTS = 12 }; /* of the operator with the most, DynamicQuantizeLSTM */
+
 /* What multiplies x and h: floats, or codes. */
 typedef struct FbRecurrentProducts {
     const FbProductF32Kernel *kernel;
@@ -108,6 +110,8 @@ FbStatus fb_recurrent_infer(FbInfer *infer, bool exchanged, FbError *err);
 uint64_t fb_recurrent_macs(const FbCall *call);
 /* A constant operand's data, kept in the arena: at run time the call has its dims only. */
 FbStatus fb_recurrent_keep(const FbPrepare *prepare, int i, FbTensor *kept, FbError *err);
+/* The run of a lowering: FB_RECURRENT_INPUTS such operands stand in for the call's inputs where they have data; the scratch is the working memory. */
+FbStatus fb_recurrent_run_kept(const FbCall *call, const FbTensor *kept, const FbRecurrentProducts *products, FbError *err);
 
 typedef struct FbUnaryTable { FbUnaryF32 run[FB_UNARY_COUNT]; } FbUnaryTable; /* the functions of this CPU */
 

@@ -4,7 +4,7 @@
 #include "ops/check.h"
 #include "ops/recurrent.h"
 
-enum { INPUTS = 12, FIRST_SCALE = 8 };
+enum { FIRST_SCALE = 8 };
 
 /* Input 0 to 7 are LSTM's, with weights [directions, depth, 4 * hidden]; then scale and zero point of W and of R, per direction or column. */
 static FbStatus infer_dynamic(FbInfer *infer, FbError *err)
@@ -15,7 +15,7 @@ static FbStatus infer_dynamic(FbInfer *infer, FbError *err)
         FbDtypeMask wanted = codes ? FB_MASK(FB_DTYPE_S8) | FB_MASK(FB_DTYPE_U8) : FB_MASK(i == 4 ? FB_DTYPE_S32 : FB_DTYPE_F32);
         FB_TRY(fb_check_input_dtype(infer, i, wanted, err));
     }
-    for (int i = FIRST_SCALE; i < INPUTS; i++) {
+    for (int i = FIRST_SCALE; i < FB_RECURRENT_INPUTS; i++) {
         int weight = i < FIRST_SCALE + 2 ? 1 : 2;
         if (!fb_infer_has(infer, i)) {
             if (i % 2 == 0) {
@@ -101,7 +101,7 @@ static const char *const attributes[] = {"activation_alpha", "activation_beta", 
 /* Integers whatever the mode: the codes are the operator's own. */
 static const FbOp rows[] = {
     {.domain = "com.microsoft", .name = "DynamicQuantizeLSTM", .summary = "a long short-term memory layer with 8-bit weights, of reals quantized over their own range",
-     .since = 1, .newest = 1, .min_inputs = 3, .max_inputs = INPUTS, .min_outputs = 0, .max_outputs = 3,
+     .since = 1, .newest = 1, .min_inputs = 3, .max_inputs = FB_RECURRENT_INPUTS, .min_outputs = 0, .max_outputs = 3,
      .params_bytes = sizeof(FbRecurrentParams), .attributes = attributes, .decode = fb_recurrent_decode, .infer = infer_dynamic,
      .scratch = scratch_dynamic, .run = run_dynamic, .lowering = &fb_recurrent_dynamic_lowering,
      .integer = &fb_recurrent_dynamic_lowering},

@@ -2,11 +2,11 @@
 #include "graph/graph.h"
 #include "ops/recurrent.h"
 
-enum { INPUTS = 12, FIRST_SCALE = 8, DEPTH_MAX = 32768 }; /* 255 * 255 * depth < 2^31 */
+enum { FIRST_SCALE = 8, DEPTH_MAX = 32768 }; /* 255 * 255 * depth < 2^31 */
 
 typedef struct PackedState {
     FbRecurrentCodes codes;
-    FbTensor constants[INPUTS]; /* but the weights; data NULL: an input of the call */
+    FbTensor constants[FB_RECURRENT_INPUTS]; /* but the weights; data NULL: an input of the call */
 } PackedState;
 
 static bool accepts_packed(const FbPrepare *prepare)
@@ -70,7 +70,7 @@ static FbStatus prepare_packed(const FbPrepare *prepare, void **state, FbError *
     *state = packed;
     fb_recurrent_codes_tools(prepare->context, &packed->codes);
     packed->codes.kernel = fb_product_u8s8_pick(fb_context_cpu(prepare->context));
-    for (int i = 3; i < prepare->input_count && i < INPUTS; i++) {
+    for (int i = 3; i < prepare->input_count && i < FB_RECURRENT_INPUTS; i++) {
         if (prepare->constants[i]) {
             FB_TRY(fb_recurrent_keep(prepare, i, &packed->constants[i], err));
         }
@@ -91,13 +91,7 @@ static FbStatus bind_packed(FbBind *bind, FbError *err)
 static FbStatus run_packed(const FbCall *call, FbError *err)
 {
     const PackedState *state = call->state;
-    const FbTensor *inputs[INPUTS] = {NULL};
-    FbCall full = *call;
-    for (int i = 0; i < call->input_count && i < INPUTS; i++) {
-        inputs[i] = state->constants[i].data ? &state->constants[i] : call->inputs[i];
-    }
-    full.inputs = inputs;
-    return fb_recurrent_run(&full, &(FbRecurrentProducts){.codes = &state->codes}, call->scratch, err);
+    return fb_recurrent_run_kept(call, state->constants, &(FbRecurrentProducts){.codes = &state->codes}, err);
 }
 
 static const char *kernel_packed(const void *state)
