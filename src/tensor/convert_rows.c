@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "tensor/dtype.h"
+#include "tensor/float_bits.h"
 #include "tensor/packing.h"
 
 /* Loads may be unaligned: bytes of a file may start anywhere. */
@@ -13,20 +14,6 @@
     }                                                                \
     break
 
-static float float_with(uint32_t bits)
-{
-    float value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
-
-static uint32_t bits_with(float value)
-{
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    return bits;
-}
-
 /* fb_f16_to_f32 without branches, so that compilers make vectors of it. */
 static void decode_halves(const unsigned char *bytes, float *to, size_t count)
 {
@@ -34,10 +21,10 @@ static void decode_halves(const unsigned char *bytes, float *to, size_t count)
         uint16_t half;
         memcpy(&half, bytes + i * sizeof half, sizeof half);
         uint32_t magnitude = (half & 0x7fffu) << 13, sign = (half & 0x8000u) << 16;
-        uint32_t small = bits_with(float_with(magnitude + 0x38800000u) - 0x1p-14f); /* 2^-14 + the value, if that is below 2^-14 */
+        uint32_t small = fb_bits_of(fb_float_of(magnitude + 0x38800000u) - 0x1p-14f); /* 2^-14 + the value, if that is below 2^-14 */
         uint32_t large = magnitude + (magnitude >= 0x7c00u << 13 ? 0x70000000u : 0x38000000u);
         uint32_t quiet = magnitude > 0x7c00u << 13 ? 0x400000u : 0u;
-        to[i] = float_with(sign | (magnitude < 0x400u << 13 ? small : large | quiet));
+        to[i] = fb_float_of(sign | (magnitude < 0x400u << 13 ? small : large | quiet));
     }
 }
 

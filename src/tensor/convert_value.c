@@ -1,23 +1,8 @@
 /* Single values of the small float types to f32 and back; rounding is half to even.
  * Sources: IEEE 754-2019; Micikevicius et al. 2022 (arXiv:2209.05433) for E4M3FN and E5M2; Noune et al. 2022 (arXiv:2206.02915) for the FNUZ
  * forms; OCP Microscaling Formats 1.0 for E2M1 and E8M0; ONNX operator Cast (opset 25) for what happens out of range. */
-#include <string.h>
-
 #include "tensor/dtype.h"
-
-static uint32_t bits_of(float value)
-{
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    return bits;
-}
-
-static float float_of(uint32_t bits)
-{
-    float value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
+#include "tensor/float_bits.h"
 
 /* The magnitude code of a float with `mantissa` bits and `bias`, before any limit. `bits` is a finite magnitude. */
 static uint32_t round_magnitude(uint32_t bits, int mantissa, int bias)
@@ -26,7 +11,7 @@ static uint32_t round_magnitude(uint32_t bits, int mantissa, int bias)
     if (bits < least_normal) {
         /* A sum with this power of two leaves the subnormal's integer in the low bits, rounded half to even. */
         uint32_t magic = (uint32_t)(128 - bias - mantissa + 23) << 23;
-        return bits_of(float_of(bits) + float_of(magic)) - magic;
+        return fb_bits_of(fb_float_of(bits) + fb_float_of(magic)) - magic;
     }
     int shift = 23 - mantissa;
     uint32_t odd = (bits >> shift) & 1u;
@@ -39,9 +24,9 @@ static float magnitude_value(uint32_t code, int mantissa, int bias)
 {
     uint32_t exponent = code >> mantissa, fraction = code & ((1u << mantissa) - 1u);
     if (exponent == 0) {
-        return (float)fraction * float_of((uint32_t)(128 - bias - mantissa) << 23);
+        return (float)fraction * fb_float_of((uint32_t)(128 - bias - mantissa) << 23);
     }
-    return float_of((exponent + 127u - (uint32_t)bias) << 23 | fraction << (23 - mantissa));
+    return fb_float_of((exponent + 127u - (uint32_t)bias) << 23 | fraction << (23 - mantissa));
 }
 
 float fb_f16_to_f32(uint16_t half)
@@ -49,14 +34,14 @@ float fb_f16_to_f32(uint16_t half)
     uint32_t sign = (uint32_t)(half & 0x8000u) << 16, magnitude = half & 0x7fffu;
     if (magnitude >= 0x7c00u) {
         uint32_t quiet = magnitude > 0x7c00u ? 0x400000u : 0u; /* as the hardware conversion does */
-        return float_of(sign | 0x7f800000u | quiet | (magnitude & 0x3ffu) << 13);
+        return fb_float_of(sign | 0x7f800000u | quiet | (magnitude & 0x3ffu) << 13);
     }
-    return float_of(sign | bits_of(magnitude_value(magnitude, 10, 15)));
+    return fb_float_of(sign | fb_bits_of(magnitude_value(magnitude, 10, 15)));
 }
 
 uint16_t fb_f32_to_f16(float value)
 {
-    uint32_t bits = bits_of(value), magnitude = bits & 0x7fffffffu;
+    uint32_t bits = fb_bits_of(value), magnitude = bits & 0x7fffffffu;
     uint16_t sign = (uint16_t)(bits >> 16 & 0x8000u);
     if (magnitude > 0x7f800000u) {
         return (uint16_t)(sign | 0x7e00u | (magnitude >> 13 & 0x3ffu));
@@ -67,12 +52,12 @@ uint16_t fb_f32_to_f16(float value)
 
 float fb_bf16_to_f32(uint16_t half)
 {
-    return float_of((uint32_t)half << 16);
+    return fb_float_of((uint32_t)half << 16);
 }
 
 uint16_t fb_f32_to_bf16(float value)
 {
-    uint32_t bits = bits_of(value);
+    uint32_t bits = fb_bits_of(value);
     if ((bits & 0x7fffffffu) > 0x7f800000u) {
         return (uint16_t)(bits >> 16 | 0x40u);
     }
@@ -104,23 +89,23 @@ static const Small *small_of(FbDtype dtype)
 float fb_f8_to_f32(uint8_t code, FbDtype dtype)
 {
     if (dtype == FB_DTYPE_F8E8M0) {
-        return float_of(code == 0 ? 0x400000u : code == 0xff ? 0x7fc00000u : (uint32_t)code << 23);
+        return fb_float_of(code == 0 ? 0x400000u : code == 0xff ? 0x7fc00000u : (uint32_t)code << 23);
     }
     const Small *small = small_of(dtype);
     uint32_t magnitude = code & (uint32_t)(small->sign - 1), sign = code & small->sign ? 0x80000000u : 0u;
     if (small->unsigned_zero && code == small->nan) {
-        return float_of(0x7fc00000u);
+        return fb_float_of(0x7fc00000u);
     }
     if (magnitude > small->largest) {
         bool infinite = small->infinity && magnitude == small->infinity;
-        return float_of(sign | (infinite ? 0x7f800000u : 0x7fc00000u));
+        return fb_float_of(sign | (infinite ? 0x7f800000u : 0x7fc00000u));
     }
-    return float_of(sign | bits_of(magnitude_value(magnitude, small->mantissa, small->bias)));
+    return fb_float_of(sign | fb_bits_of(magnitude_value(magnitude, small->mantissa, small->bias)));
 }
 
 uint8_t fb_f32_to_e8m0(float value, FbE8m0Round mode, bool saturate)
 {
-    uint32_t bits = bits_of(value), exponent = bits >> 23 & 0xffu, fraction = bits & 0x7fffffu;
+    uint32_t bits = fb_bits_of(value), exponent = bits >> 23 & 0xffu, fraction = bits & 0x7fffffu;
     if (exponent == 0xff) {
         return 0xff;
     }
@@ -140,7 +125,7 @@ uint8_t fb_f32_to_f8(float value, FbDtype dtype, bool saturate)
         return fb_f32_to_e8m0(value, FB_E8M0_UP, saturate);
     }
     const Small *small = small_of(dtype);
-    uint32_t bits = bits_of(value), magnitude = bits & 0x7fffffffu;
+    uint32_t bits = fb_bits_of(value), magnitude = bits & 0x7fffffffu;
     uint8_t sign = bits >> 31 ? small->sign : 0;
     if (magnitude > 0x7f800000u) {
         return small->nan ? (uint8_t)(small->unsigned_zero ? small->nan : small->nan | sign) : 0;
