@@ -139,14 +139,8 @@ static int print_json(Cli *cli, const FbEvaluation *evaluation)
 {
     char *text = NULL;
     FbError err;
-    if (fb_evaluation_json(cli->context, evaluation, &text, &err) != FB_OK) {
-        return cli_error(cli, &err);
-    }
-    json_t *document = json_loads(text, 0, NULL);
-    fb_text_free(cli->context, text);
-    json_object_set_new(document, "model", json_string(cli->operands[0]));
-    json_object_set_new(document, "peak_bytes", json_integer((json_int_t)fb_context_memory_peak(cli->context)));
-    return cli_print_document(cli, document);
+    FbStatus status = fb_evaluation_json(cli->context, evaluation, &text, &err);
+    return status == FB_OK ? cli_print_result(cli, text) : cli_error(cli, &err);
 }
 
 static int print_all(Cli *cli, const FbEvaluation *evaluation)

@@ -329,3 +329,25 @@ const char *cli_grouped(uint64_t number)
     out[at] = '\0';
     return out;
 }
+
+json_t *cli_parse_result(Cli *cli, char *text, int *exit_code)
+{
+    json_t *document = json_loads(text, 0, NULL);
+    fb_text_free(cli->context, text);
+    if (!document) {
+        *exit_code = cli_error(cli, &(FbError){FB_ERR_INTERNAL, "a description that the library made is not valid JSON"});
+    }
+    return document;
+}
+
+int cli_print_result(Cli *cli, char *text)
+{
+    int exit_code = 0;
+    json_t *document = cli_parse_result(cli, text, &exit_code);
+    if (!document) {
+        return exit_code;
+    }
+    json_object_set_new(document, "model", json_string(cli->operands[0]));
+    json_object_set_new(document, "peak_bytes", json_integer((json_int_t)fb_context_memory_peak(cli->context)));
+    return cli_print_document(cli, document);
+}

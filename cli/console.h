@@ -38,6 +38,10 @@ void cli_line(Cli *cli, const char *format, ...) FB_PRINTF(2, 3);
 json_t *cli_document(const char *name);
 /* Adds the warnings, prints the document and drops the reference; the exit code. */
 int cli_print_document(Cli *cli, json_t *document);
+/* A JSON text of the library, which is freed, parsed. NULL after an error was printed (*exit_code set). */
+json_t *cli_parse_result(Cli *cli, char *text, int *exit_code);
+/* The same about the model that was named, printed with its name and the most memory taken; the exit code. */
+int cli_print_result(Cli *cli, char *text);
 
 /* "1.2 MB", "1,234"; in one of a few static buffers. */
 const char *cli_bytes(uint64_t bytes);

@@ -122,16 +122,16 @@ int cli_inspect_checkpoint(Cli *cli, const char *path)
     if (status != FB_OK) {
         return cli_error(cli, &err);
     }
-    json_t *document = json_loads(text, 0, NULL);
-    fb_text_free(cli->context, text);
+    int exit_code = 0;
+    json_t *document = cli_parse_result(cli, text, &exit_code);
     if (document == NULL) {
-        return cli_error(cli, &(FbError){FB_ERR_INTERNAL, "the description of the checkpoint is not valid JSON"});
+        return exit_code;
     }
     if (cli->options.format == CLI_FORMAT_JSON) {
         return cli_print_document(cli, document);
     }
     print_summary(cli, path, document);
-    int exit_code = print_metadata(cli, json_object_get(document, "metadata"));
+    exit_code = print_metadata(cli, json_object_get(document, "metadata"));
     exit_code = exit_code != 0 ? exit_code : cli_print_weights(cli, document);
     json_decref(document);
     return exit_code;

@@ -120,11 +120,5 @@ json_t *cli_inspect_model(Cli *cli, const FbModel *model, int *exit_code)
         *exit_code = cli_error(cli, &err);
         return NULL;
     }
-    json_t *document = json_loads(text, 0, NULL);
-    fb_text_free(cli->context, text);
-    if (!document) {
-        FbError broken = {FB_ERR_INTERNAL, "the description of the model is not valid JSON"};
-        *exit_code = cli_error(cli, &broken);
-    }
-    return document;
+    return cli_parse_result(cli, text, exit_code);
 }
