@@ -2,7 +2,7 @@
 # Installs the Debian 12 packages that building and testing need, when some are missing and this is root; otherwise names them.
 # usage: tools/setup.sh [--tests]     --tests: also what the tests need
 set -eu
-build="gcc libc6-dev cmake ninja-build pkg-config protobuf-compiler nanopb libnanopb-dev libjansson-dev libpthreadpool-dev libssl-dev
+build="gcc libc6-dev cmake ninja-build pkg-config protobuf-compiler nanopb libnanopb-dev libjansson-dev libssl-dev
 libzip-dev libpcre2-dev libutf8proc-dev libpng-dev libjpeg62-turbo-dev libpopt-dev libcmocka-dev libsimde-dev"
 tests="g++ gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user clang-14 libclang-rt-14-dev clang-tidy-14 clang-format-14 ccache python3-venv python3-dev ca-certificates xz-utils man-db"
 packages=$build

@@ -1,6 +1,5 @@
 /* Creating a context; log and cancel. */
 #define _GNU_SOURCE /* sched_getaffinity */
-#include <pthreadpool.h>
 #include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -10,6 +9,7 @@
 
 #include "base/context_private.h"
 #include "base/text.h"
+#include "base/thread_pool.h"
 
 static void *heap_allocate(void *user, size_t bytes)
 {
@@ -95,11 +95,10 @@ FbStatus fb_context_create(const FbContextOptions *given, FbContext **out, FbErr
     atomic_init(&context->bytes_peak, 0);
     atomic_init(&context->refused_by_cap, false);
     if (context->threads > 1) {
-        context->pool = pthreadpool_create((size_t)context->threads);
-        if (!context->pool) {
-            int threads = context->threads;
+        const FbStatus status = fb_thread_pool_create(context, context->threads, &context->pool, err);
+        if (status != FB_OK) {
             fb_context_free(context);
-            return fb_error_set(err, FB_ERR_NO_MEMORY, "the system refused to start %d threads; try --threads 1", threads);
+            return status;
         }
     }
     *out = context;
@@ -111,9 +110,7 @@ void fb_context_free(FbContext *context)
     if (!context) {
         return;
     }
-    if (context->pool) {
-        pthreadpool_destroy(context->pool);
-    }
+    fb_thread_pool_free(context, context->pool);
     FbAllocator allocator = context->allocator;
     allocator.release(allocator.user, context, sizeof *context);
 }

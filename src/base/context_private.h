@@ -24,7 +24,7 @@ struct FbContext {
     atomic_uint_fast64_t bytes_now, bytes_peak;
     atomic_bool refused_by_cap; /* the last refusal came from max_memory, not from the allocator */
 
-    struct pthreadpool *pool; /* NULL when threads is 1 */
+    struct FbThreadPool *pool; /* NULL when threads is 1 */
     FbParallelJob *job;       /* the running job, NULL outside fb_parallel */
 
     const char *phase; /* NULL: no phase is running */

@@ -1,8 +1,8 @@
 /* Threads: `threads` workers take pieces from one counter, so each worker has a number of its own. */
 #include <pthread.h>
-#include <pthreadpool.h>
 
 #include "base/context_private.h"
+#include "base/thread_pool.h"
 
 struct FbParallelJob {
     FbTask task;
@@ -80,8 +80,6 @@ void fb_parallel(FbContext *context, FbTask task, void *arg, size_t count, size_
     }
     context->job = &job;
     size_t workers = pieces < (size_t)context->threads ? pieces : (size_t)context->threads;
-    /* Workers sleep between jobs. Spinning saves microseconds on an idle machine, but on a busy one a worker that has used up its time by
-     * spinning keeps every job waiting: a step of 10 us then took 6 ms. */
-    pthreadpool_parallelize_1d(context->pool, worker, &job, workers, PTHREADPOOL_FLAG_YIELD_WORKERS);
+    fb_thread_pool_run(context->pool, worker, &job, workers - 1);
     context->job = NULL;
 }
