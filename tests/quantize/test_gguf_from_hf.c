@@ -325,6 +325,43 @@ static void test_sentence_piece(void **state)
     fb_checkpoint_free(out);
 }
 
+/* llama.cpp counts rows of the embedding by the vocabulary, or by this. */
+static void test_no_tokenizer(void **state)
+{
+    (void)state;
+    FbCheckpoint *out;
+    static const Tensor tensors[] = {{"model.embed_tokens.weight", 2, {5, 4}}};
+    WRITE(tensors);
+    write_text("config.json", "{\"model_type\":\"phi3\",\"vocab_size\":5,\"hidden_size\":4,\"num_hidden_layers\":1,\"num_attention_heads\":1}");
+    assert_int_equal(convert("f32", &out), FB_OK);
+    assert_string_equal(fb_meta_text(fb_checkpoint_meta(out, "tokenizer.ggml.model")), "none");
+    assert_int_equal(number_of(out, "phi3.vocab_size"), 5);
+    assert_non_null(strstr(last_warning, "no-tokenizer"));
+    fb_checkpoint_free(out);
+    write_text("config.json", llama_config); /* says 4; what counts is the embedding */
+    assert_int_equal(convert("f32", &out), FB_OK);
+    assert_int_equal(number_of(out, "llama.vocab_size"), 5);
+    fb_checkpoint_free(out);
+}
+
+/* U+2581 of a user's token is written as a space, and then it is another token's text, which llama.cpp does not bear. */
+static void test_equal_tokens(void **state)
+{
+    (void)state;
+    FbCheckpoint *out;
+    double types[6];
+    write_tokenizer("null", "true", "[\"a b\"]");
+    write_text("tokenizer.json", "{\"added_tokens\":[{\"id\":0,\"content\":\" x\"},{\"id\":4,\"content\":\"\xe2\x96\x81x\"}],"
+                                 "\"model\":{\"byte_fallback\":true,\"vocab\":{\"a\":1,\"b\":2,\"ab\":3},\"merges\":[\"a b\"]}}");
+    assert_int_equal(convert("f32", &out), FB_OK);
+    check_strings(out, "tokenizer.ggml.tokens", (const char *const[]){" x", "a", "b", "ab", "[SAME4]", "[PAD5]"}, 6);
+    assert_int_equal(fb_meta_read_numbers(fb_checkpoint_meta(out, "tokenizer.ggml.token_type"), 0, 6, types, &err), FB_OK);
+    assert_true(types[0] == 4 && types[4] == 5);
+    assert_non_null(strstr(last_warning, "equal-tokens"));
+    assert_int_equal(number_of(out, "phi3.vocab_size"), -1);
+    fb_checkpoint_free(out);
+}
+
 static void test_refusals(void **state)
 {
     (void)state;
@@ -351,6 +388,6 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {TEST(test_llama), TEST(test_experts), TEST(test_families), TEST(test_unknown), TEST(test_byte_level),
-                                       TEST(test_sentence_piece), TEST(test_refusals)};
+                                       TEST(test_sentence_piece), TEST(test_no_tokenizer), TEST(test_equal_tokens), TEST(test_refusals)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

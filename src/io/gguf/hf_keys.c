@@ -47,7 +47,6 @@ static const FbHfKeyRow key_rows[] = {
     {"attention.sliding_window", FB_HF_COUNT, {"sliding_window"}, "gemma2", 4096},
     {"attention.sliding_window", FB_HF_COUNT, {"sliding_window"}, "gemma3", 4096},
     {"attention.sliding_window", FB_HF_COUNT, {"sliding_window"}, "phi3", 0},
-    {"vocab_size", FB_HF_COUNT, {"vocab_size"}, "llama", NAN},
 };
 
 static const char *key_of(const FbHfModel *model, const char *suffix, char *out)
@@ -94,6 +93,18 @@ static FbStatus put_rows(const FbHfModel *model, FbGgufWriter *writer, FbError *
         }
     }
     return FB_OK;
+}
+
+/* llama.cpp counts tokens by the vocabulary; where there is none, by this. Files of Llama always have it. */
+static FbStatus put_vocabulary_size(const FbHfModel *model, FbGgufWriter *writer, FbError *err)
+{
+    int64_t count = 0;
+    if (!fb_hf_carries_tokenizer(model)) {
+        count = model->vocabulary;
+    } else if (strcmp(model->family->architecture, "llama") == 0) {
+        fb_hf_integer(model, (const char *const[]){"vocab_size", NULL}, &count);
+    }
+    return count > 0 && count <= UINT32_MAX ? put_count(model, writer, "vocab_size", count, err) : FB_OK;
 }
 
 /* ---- rotary embedding ---- */
@@ -330,6 +341,7 @@ FbStatus fb_hf_put_keys(const FbHfModel *model, FbGgufWriter *writer, FbError *e
     int64_t hidden = 0, width;
     FB_TRY(put_general(model, writer, err));
     FB_TRY(put_rows(model, writer, err));
+    FB_TRY(put_vocabulary_size(model, writer, err));
     fb_hf_integer(model, (const char *const[]){"hidden_size", "n_embd", "n_embed", NULL}, &hidden);
     bool wide = !fb_hf_integer(model, (const char *const[]){"intermediate_size", "n_inner", "hidden_dim", NULL}, &width);
     if (wide && (model->family->flags & FB_HF_WIDE_FEED) != 0) {

@@ -71,6 +71,7 @@ const json_t *fb_hf_rope(const FbHfModel *model, const char *key);
 
 /* Key-values in the order of llama.cpp's converter, but general.file_type and general.quantization_version. */
 FbStatus fb_hf_put_keys(const FbHfModel *model, FbGgufWriter *writer, FbError *err);
+bool fb_hf_carries_tokenizer(const FbHfModel *model); /* whether the file gets a vocabulary */
 FbStatus fb_hf_put_tokenizer(const FbHfModel *model, FbGgufWriter *writer, FbError *err);
 FbStatus fb_hf_put_special_tokens(const FbHfModel *model, FbGgufWriter *writer, FbError *err);
 FbStatus fb_hf_put_chat_template(const FbHfModel *model, FbGgufWriter *writer, FbError *err);

@@ -80,6 +80,33 @@ static FbStatus fill_unused(FbHfVocabulary *vocabulary, FbError *err)
     return FB_OK;
 }
 
+/* llama.cpp ends the process when two tokens have one text; in a table of words and added tokens they can, once spaces are written plainly. */
+static FbStatus part_equal(FbHfVocabulary *vocabulary, FbError *err)
+{
+    struct FbNameTable *texts = fb_name_table_create(vocabulary->model->context);
+    bool good = texts != NULL;
+    size_t count = 0, first = 0;
+    for (size_t i = 0; i < vocabulary->count && good; i++) {
+        if (fb_name_table_find(texts, (const char *)vocabulary->tokens[i].data) != FB_NONE) {
+            char *text = fb_arena_printf(vocabulary->arena, "[SAME%zu]", i);
+            good = text != NULL;
+            first = count++ == 0 ? i : first;
+            vocabulary->tokens[i] = bytes_of(good ? text : "");
+            vocabulary->types[i] = TOKEN_UNUSED;
+        }
+        good = good && fb_name_table_add(texts, (const char *)vocabulary->tokens[i].data, (FbId)i);
+    }
+    fb_name_table_free(texts);
+    if (!good) {
+        return fb_error_memory(vocabulary->model->context, err, "a vocabulary", vocabulary->count);
+    }
+    if (count > 0) {
+        fb_log(vocabulary->model->context, FB_LOG_WARNING, "equal-tokens", "%zu tokens have the text of one before them and are written as unused: %zu%s", count,
+               first, count > 1 ? " and others" : "");
+    }
+    return FB_OK;
+}
+
 static FbStatus read_words(FbHfVocabulary *vocabulary, const json_t *words, bool sentence_piece, FbError *err)
 {
     const char *text;
@@ -260,6 +287,7 @@ static FbStatus put_vocabulary(FbHfVocabulary *vocabulary, FbGgufWriter *writer,
     FB_TRY(sentence_piece ? read_scores(vocabulary, merges, err) : FB_OK);
     FB_TRY(read_added(vocabulary, json_object_get(model->tokenizer, "added_tokens"), err));
     FB_TRY(fill_unused(vocabulary, err));
+    FB_TRY(part_equal(vocabulary, err));
     const char *pre = sentence_piece ? "default" : fb_hf_pretokenizer(model->tokenizer);
     if (pre == NULL) {
         fb_log(model->context, FB_LOG_WARNING, "pre-tokenizer",
@@ -276,13 +304,18 @@ static FbStatus put_vocabulary(FbHfVocabulary *vocabulary, FbGgufWriter *writer,
     return sentence_piece ? FB_OK : put_merges(vocabulary, merges, writer, err);
 }
 
-FbStatus fb_hf_put_tokenizer(const FbHfModel *model, FbGgufWriter *writer, FbError *err)
+bool fb_hf_carries_tokenizer(const FbHfModel *model)
 {
     const json_t *bpe = json_object_get(model->tokenizer, "model");
     const char *type = json_string_value(json_object_get(bpe, "type"));
     bool merges = json_is_array(json_object_get(bpe, "merges")) && json_is_object(json_object_get(bpe, "vocab"));
-    if (model->tokenizer == NULL || !merges || (type != NULL && strcmp(type, "BPE") != 0) || model->vocabulary <= 0 ||
-        model->vocabulary > VOCABULARY_MAX) {
+    return merges && (type == NULL || strcmp(type, "BPE") == 0) && model->vocabulary > 0 && model->vocabulary <= VOCABULARY_MAX;
+}
+
+FbStatus fb_hf_put_tokenizer(const FbHfModel *model, FbGgufWriter *writer, FbError *err)
+{
+    if (!fb_hf_carries_tokenizer(model)) {
+        const char *type = json_string_value(json_object_get(json_object_get(model->tokenizer, "model"), "type"));
         char shown[40];
         fb_log(model->context, FB_LOG_WARNING, "no-tokenizer", "the tokenizer is not carried: %s%s",
                model->tokenizer == NULL ? "there is no tokenizer.json" : "its kind has no form that is known: ",
