@@ -1,27 +1,38 @@
-/* Threads: `threads` workers take pieces from one counter, so each worker has a number of its own. */
+/* Threads: the pieces lie in as many ranges as threads may come; each takes those of its own range in order, then helps with the others. So a thread
+ * reads memory front to back, which the processor foresees, and all is done whoever comes. */
 #include <pthread.h>
 
 #include "base/context_private.h"
 #include "base/thread_pool.h"
 
+enum { LINE = 64 }; /* of the cache */
+
+typedef struct PieceRange {
+    atomic_size_t next;
+    size_t end;
+    char apart[LINE - 2 * sizeof(size_t)]; /* threads in different ranges share no line */
+} PieceRange;
+
 struct FbParallelJob {
     FbTask task;
     void *arg;
-    size_t count, grain, pieces;
-    atomic_size_t next;
+    size_t count, grain, range_count;
+    PieceRange ranges[FB_THREADS_MAX];
     atomic_uintptr_t owner[FB_THREADS_MAX]; /* which thread runs as which slot, for nested calls */
 };
 
 static void run_pieces(FbParallelJob *job, size_t slot)
 {
-    for (;;) {
-        size_t piece = atomic_fetch_add_explicit(&job->next, 1, memory_order_relaxed);
-        if (piece >= job->pieces) {
-            return;
+    for (size_t i = 0; i < job->range_count; i++) {
+        PieceRange *range = &job->ranges[(slot + i) % job->range_count];
+        for (;;) {
+            const size_t piece = atomic_fetch_add_explicit(&range->next, 1, memory_order_relaxed);
+            if (piece >= range->end) {
+                break;
+            }
+            const size_t begin = piece * job->grain;
+            job->task(job->arg, slot, begin, job->count - begin < job->grain ? job->count : begin + job->grain);
         }
-        size_t begin = piece * job->grain;
-        size_t end = job->count - begin < job->grain ? job->count : begin + job->grain;
-        job->task(job->arg, slot, begin, end);
     }
 }
 
@@ -73,13 +84,16 @@ void fb_parallel(FbContext *context, FbTask task, void *arg, size_t count, size_
     job.arg = arg;
     job.count = count;
     job.grain = grain;
-    job.pieces = pieces;
-    atomic_init(&job.next, 0);
+    job.range_count = pieces < (size_t)context->threads ? pieces : (size_t)context->threads;
+    for (size_t i = 0, end = 0; i < job.range_count; i++) {
+        atomic_init(&job.ranges[i].next, end);
+        end += pieces / job.range_count + (i < pieces % job.range_count);
+        job.ranges[i].end = end;
+    }
     for (int i = 0; i < context->threads; i++) {
         atomic_init(&job.owner[i], 0);
     }
     context->job = &job;
-    size_t workers = pieces < (size_t)context->threads ? pieces : (size_t)context->threads;
-    fb_thread_pool_run(context->pool, worker, &job, workers - 1);
+    fb_thread_pool_run(context->pool, worker, &job, job.range_count - 1);
     context->job = NULL;
 }
