@@ -23,7 +23,7 @@ typedef struct LanguageChoice {
 static int read_metrics(Cli *cli, LanguageChoice *choice)
 {
     const char *given = cli->options.metric;
-    int any = 0;
+    int any = 0, has_gate = 0;
     memset(choice, 0, sizeof *choice);
     for (const char *at = given; at && *at;) {
         char name[32];
@@ -38,9 +38,10 @@ static int read_metrics(Cli *cli, LanguageChoice *choice)
             return cli_usage(cli, "--metric of a language model is perplexity, kld, same_top or accuracy, not '%s'%s%s%s", cli_shown(name),
                              near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
         }
-        if (!any && metric == METRIC_KLD) {
+        if (!has_gate && metric == METRIC_KLD) {
             choice->gate = FB_GATE_KLD;
         }
+        has_gate = has_gate || metric == METRIC_KLD || metric == METRIC_PERPLEXITY;
         any = choice->shown[metric] = 1;
         at += length + (at[length] == ',');
     }

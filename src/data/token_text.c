@@ -199,6 +199,8 @@ static FbStatus add_line(const TextReader *reader, const char *line, size_t byte
     return status == FB_OK ? FB_OK : fb_error_context(err, status, "%s", reader->path);
 }
 
+static bool is_blank(char c) { return is_space(c) || c == '\r'; }
+
 static FbStatus add_lines(TextReader *reader, const char *data, size_t bytes, FbError *err)
 {
     reader->line = 0;
@@ -207,7 +209,11 @@ static FbStatus add_lines(TextReader *reader, const char *data, size_t bytes, Fb
         size_t length = end != NULL ? (size_t)(end - line) : bytes - at;
         reader->line++;
         at += length + 1;
-        if (length > strspn(line, " \t\r\n")) {
+        size_t blank = 0; /* not strspn, which would go on through all blank lines that follow */
+        while (blank < length && is_blank(line[blank])) {
+            blank++;
+        }
+        if (blank < length) {
             FB_TRY(add_line(reader, line, length, err));
         }
     }

@@ -22,8 +22,8 @@ void fb_logit_header_size(FbLogitHeader *header, size_t wanted)
         header->top = header->vocabulary;
         header->samples = 0;
     } else {
-        header->samples = (uint32_t)(kept / 4);
-        header->top = (uint32_t)(kept - kept / 4);
+        header->samples = kept < 4 ? 1 : (uint32_t)(kept / 4); /* one of each kind at least */
+        header->top = kept < 2 ? 1 : (uint32_t)kept - header->samples;
     }
 }
 

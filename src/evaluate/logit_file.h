@@ -13,7 +13,8 @@ typedef struct FbLogitHeader {
     char tokens[65];       /* SHA-256 of the windows' token ids as int32, little-endian */
 } FbLogitHeader;
 
-/* How many tokens a row keeps: top and samples from what fits 1/20 of the row's logits in 2 bytes each, and at least 256; wanted > 0: that many. */
+/* How many tokens a row keeps: top and samples from what fits 1/20 of the row's logits in 2 bytes each, and at least 256; wanted > 0: that many, at
+ * least 2. */
 void fb_logit_header_size(FbLogitHeader *header, size_t wanted);
 uint64_t fb_logit_row_bytes(const FbLogitHeader *header);
 uint64_t fb_logit_file_bytes(const FbLogitHeader *header);

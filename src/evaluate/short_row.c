@@ -85,7 +85,7 @@ static void sample_rest(FbShortRow *out, const FbLogitRow *row, double rest, uin
         for (size_t i = 0; i < n; i++) {
             uint32_t id = (uint32_t)(first + i);
             if (after(row->logits, id, last_top)) {
-                last = id;
+                last = strip[i] > 0 ? id : last;
                 sum += strip[i];
                 for (; drawn < out->samples && point < sum; point += distance) {
                     samples[drawn++] = id;
@@ -141,7 +141,12 @@ double fb_short_row_divergence(const FbShortRow *baseline, const FbLogitRow *mod
     double sum = 0, mean = 0, squares = 0, count = (double)baseline->samples;
     for (size_t i = 0; i < baseline->top; i++) {
         double p_log = decode_log(baseline->codes[i]), q_log = fb_logit_row_log(model, baseline->ids[i]), p = exp(p_log);
-        sum += p * (p_log - q_log) + (exp(q_log) - p);
+        bool nothing = baseline->codes[i] == UINT16_MAX; /* 1e-14 or less, maybe no probability at all */
+        sum += nothing ? exp(q_log) : p * (p_log - q_log) + (exp(q_log) - p);
+    }
+    if (baseline->rest == 0) { /* then samples stand for nothing */
+        *variance = 0;
+        return sum;
     }
     for (size_t i = baseline->top; i < baseline->top + baseline->samples; i++) {
         double log_ratio = fb_logit_row_log(model, baseline->ids[i]) - decode_log(baseline->codes[i]);

@@ -212,6 +212,45 @@ static void stored_baseline_is_the_live_one(void **state)
     fb_context_free(context);
 }
 
+/* A file of however few tokens per row can be read again. */
+static void few_stored_tokens(void **state)
+{
+    (void)state;
+    FbContext *context = build_context(1);
+    FbLanguageEvaluation got;
+    const char *data = write_text("text.jsonl", 1, TOKENS);
+    for (size_t kept = 1; kept <= 4; kept++) {
+        FbLanguageEvaluateOptions save = {.context = 32, .save_outputs = path_of("base.fbl"), .overwrite = 1, .stored_tokens = kept, .max_loss = -1};
+        assert_int_equal(evaluate(context, 0.4f, data, save, &got, NULL), FB_OK);
+        FbLanguageEvaluateOptions with = {.baseline_outputs = path_of("base.fbl"), .max_loss = -1};
+        assert_int_equal(evaluate(context, 0.4f, data, with, &got, NULL), FB_OK);
+        assert_int_equal(got.saved_bytes, 0);
+        near("same top", got.tokens.same_top, 1, 0);
+    }
+    fb_context_free(context);
+}
+
+/* A line is looked at once, however many blank ones follow it. */
+static void many_blank_lines(void **state)
+{
+    (void)state;
+    enum { LINES = 8 << 20 };
+    static const char first[] = "{\"ids\": [1, 2, 3]}\n";
+    FbContext *context = build_context(1);
+    char *data = malloc(sizeof first + LINES);
+    FbTokenText text;
+    memcpy(data, first, sizeof first - 1);
+    memset(data + sizeof first - 1, '\n', LINES);
+    data[sizeof first - 1 + LINES] = '\0';
+    double start = fb_clock_seconds();
+    assert_int_equal(fb_token_text_parse(&text, context, NULL, "a.jsonl", data, sizeof first - 1 + LINES, 10, NULL), FB_OK);
+    assert_true(fb_clock_seconds() - start < 60); /* 0.1 s; 20 minutes when every line walks through all that follow */
+    assert_int_equal(text.count, 3);
+    fb_token_text_reset(&text);
+    free(data);
+    fb_context_free(context);
+}
+
 static void expect_refusal(FbContext *context, const char *data, FbLanguageEvaluateOptions options, FbStatus status, const char *words)
 {
     FbLanguageEvaluation got;
@@ -360,6 +399,8 @@ int main(void)
         cmocka_unit_test(windows_are_those_of_the_definition),
         cmocka_unit_test(packing_changes_nothing),
         cmocka_unit_test(stored_baseline_is_the_live_one),
+        cmocka_unit_test(few_stored_tokens),
+        cmocka_unit_test(many_blank_lines),
         cmocka_unit_test(malformed_baselines_are_refused),
         cmocka_unit_test(malformed_texts_are_refused),
         cmocka_unit_test(choices_by_hand),

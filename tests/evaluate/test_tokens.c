@@ -206,6 +206,37 @@ static void stored_divergence_is_unbiased(void **state)
     free(to);
 }
 
+/* Tokens that neither model can give, as a padded vocabulary has them: no samples, no divergence. */
+static void tokens_without_probability(void **state)
+{
+    (void)state;
+    enum { COUNT = 500, GIVEN = 100 };
+    float *b = malloc(COUNT * sizeof *b), *m = malloc(COUNT * sizeof *m);
+    StoredRow *to = malloc(sizeof *to);
+    assert_non_null(b);
+    assert_non_null(m);
+    assert_non_null(to);
+    make_rows(COUNT, 5, 0.3f, b, m);
+    for (size_t i = GIVEN; i < COUNT; i++) {
+        b[i] = m[i] = -INFINITY;
+    }
+    FbLogitRow base, model;
+    assert_true(fb_logit_row_init(&base, b, COUNT, exponential()));
+    assert_true(fb_logit_row_init(&model, m, COUNT, exponential()));
+    const double exact = fb_logit_row_divergence(&base, &model);
+    const size_t kept[3][2] = {{COUNT, 0}, {GIVEN, 40}, {60, 40}};
+    for (int i = 0; i < 3; i++) {
+        double variance;
+        fb_short_row_make(stored(to, kept[i][0], kept[i][1]), &base, 0, 1);
+        assert_true(fb_short_row_valid(&to->row, COUNT));
+        near("divergence", fb_short_row_divergence(&to->row, &model, &variance), exact, 1e-4 + 5 * sqrt(variance));
+        assert_true(i == 2 || variance == 0);
+    }
+    free(b);
+    free(m);
+    free(to);
+}
+
 static void statistics_by_hand(void **state)
 {
     (void)state;
@@ -261,6 +292,7 @@ int main(void)
         cmocka_unit_test(like_long_double),
         cmocka_unit_test(stored_rows_are_what_they_say),
         cmocka_unit_test(stored_divergence_is_unbiased),
+        cmocka_unit_test(tokens_without_probability),
         cmocka_unit_test(statistics_by_hand),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -13,6 +13,7 @@ tail -c 60000 "$data/tinystories_val.txt" > other.txt
 echo "exit $?"
 "$FEWBIT" evaluate q.gguf --data text.txt --baseline-outputs base.fbl --metric kld --max-loss 0.5 --json > out.json
 echo "exit $?"
+"$FEWBIT" evaluate q.gguf --data text.txt --baseline-outputs base.fbl --metric same_top,kld --max-loss 0.5 | grep gate # the first that can be one
 grep -E '"(schema|samples|windows|context|added_bos|passed|threshold)":' out.json
 
 # questions
