@@ -13,6 +13,7 @@ typedef struct GeneratedText { /* of one prompt */
     FbTokenStream *stream;   /* NULL: ids only */
     char *text;
     size_t bytes, made;
+    int32_t last;            /* the last id made, which a full context does not hold any more */
     const char *stop;        /* why it ended; NULL: not yet */
 } GeneratedText;
 
@@ -92,6 +93,7 @@ static int take_token(CliGeneration *run, size_t which, GeneratedText *made, int
         text = number;
     }
     made->made++;
+    made->last = id;
     made->stop = (int64_t)made->made >= run->limit ? "length" : held >= context ? "context" : NULL;
     return append(run, made, text, bytes);
 }
@@ -133,10 +135,33 @@ static int make_texts(CliGeneration *run, GeneratedText *made)
     return exit_code;
 }
 
+static int is_utf8(const char *text, size_t bytes)
+{
+    json_t *json = json_stringn(text, bytes);
+    json_decref(json);
+    return json != NULL;
+}
+
+/* A text may end in the middle of a character: bytes that are no UTF-8 become U+FFFD. */
 static json_t *text_json(const char *text, size_t bytes)
 {
-    json_t *json = text ? json_stringn(text, bytes) : NULL;
-    return json ? json : json_string(text ? cli_shown(text) : ""); /* no UTF-8: escaped */
+    json_t *json = text ? json_stringn(text, bytes) : json_string("");
+    char *mended = json ? NULL : malloc(3 * bytes + 1);
+    size_t used = 0;
+    for (size_t at = 0; mended && at < bytes;) {
+        size_t length = 1;
+        while (length < 4 && at + length < bytes && !is_utf8(text + at, length)) {
+            length++;
+        }
+        int known = is_utf8(text + at, length);
+        length = known ? length : 1;
+        memcpy(mended + used, known ? text + at : "\xef\xbf\xbd", known ? length : 3);
+        used += known ? length : 3;
+        at += length;
+    }
+    json = mended ? json_stringn(mended, used) : json;
+    free(mended);
+    return json;
 }
 
 static int print_json(CliGeneration *run, const GeneratedText *made)
@@ -153,8 +178,8 @@ static int print_json(CliGeneration *run, const GeneratedText *made)
         }
         json_object_set_new(row, "prompt_tokens", json_integer((json_int_t)prompt->count));
         json_object_set_new(row, "tokens", json_integer((json_int_t)made[s].made));
-        for (size_t i = prompt->count; i < count && i < prompt->count + made[s].made; i++) {
-            json_array_append_new(list, json_integer(ids[i]));
+        for (size_t i = prompt->count; i < prompt->count + made[s].made; i++) {
+            json_array_append_new(list, json_integer(i < count ? ids[i] : made[s].last));
         }
         json_object_set_new(row, "ids", list);
         json_object_set_new(row, "text", text_json(made[s].text, made[s].bytes));

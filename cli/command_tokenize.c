@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "console.h"
+#include "generate_text.h"
 #include "language_input.h"
 
 /* The tokens of one text as rows; a NUL inside a piece ends what is shown of it. */
@@ -65,8 +66,8 @@ static int print_text(Cli *cli, const FbTokenizer *tokenizer, const char *list)
     if (!exit_code && fb_tokenizer_decode(tokenizer, ids, count, FB_TOKENS_SHOW_SPECIAL, &text, &bytes, &err) != FB_OK) {
         exit_code = cli_error(cli, &err);
     } else if (!exit_code) {
-        fwrite(text, 1, bytes, stdout);
-        putchar('\n');
+        cli_write_text(text, bytes);
+        cli_write_text("\n", 1);
         fb_text_free(cli->context, text);
     }
     free(ids);

@@ -55,9 +55,15 @@ int cli_load_tokenizer(Cli *cli, const char *model_path, int missing_ok, FbToken
     }
     if (!cli->options.tokenizer && folder_of(model_path, folder, sizeof folder) &&
         fb_tokenizer_open(cli->context, folder, tokenizer, &second) == FB_OK) {
+        if (err.status == FB_ERR_UNSUPPORTED) { /* the model has one, and it is not this one */
+            cli_warn(cli, "other-tokenizer", "%s; the tokenizer beside it is taken instead", err.message);
+        }
         return 0;
     }
     if (missing_ok && !cli->options.tokenizer) {
+        if (err.status != FB_ERR_FORMAT) {
+            cli_warn(cli, "no-tokenizer", "%s; no tokenizer is used", err.message);
+        }
         return 0;
     }
     int exit_code = cli_error(cli, &err);

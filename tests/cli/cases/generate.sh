@@ -19,6 +19,9 @@ generate m.gguf -p "The cat" -n 4 --json | sed -E -e 's/("(load_seconds|first_to
 generate m.gguf -p "The dog" -n 16 --temperature 1.2 --top-k 40 --top-p 0.95 --min-p 0.02 --seed 3 -q > first
 generate m.gguf -p "The dog" -n 16 --temperature 1.2 --top-k 40 --top-p 0.95 --min-p 0.02 --seed 3 -q --threads 2 --isa scalar | cmp - first && echo "the same draws"
 generate m.gguf -p "The dog" -n 16 --temperature 1.2 --top-k 40 --top-p 0.95 --min-p 0.02 --seed 4 -q | cmp -s - first || echo "other draws"
+generate m.gguf --ids 1,403,407,198 -n 100 -q --json > long.json # begins in the middle of a character
+grep -c "\"text\": \"$(printf '\357\277\275').\{255,\}" long.json
+generate m.gguf --ids 1,403,407 --context 3 --json | grep -A 2 '"ids"' # the context is full: one more token
 generate m.gguf -p "a b c d e f g h" -n 0 --context 20 --json | grep stop
 for wrong in '' '--chat' '--prompts nothing' '--ids 1,x' '--ids 9999' '-p x --temperature -1' '-p x --top-p 2' '-p x --cache-type q4' '-p x -n 1 --context 513' \
     '-p aaaaaaaaaaaaaaaaaaaaaaaa --context 4' '--ids 1 --system x' '-p x --format csv' '-p x --tokenizer m.json'; do
