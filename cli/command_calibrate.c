@@ -38,17 +38,26 @@ static int print_importance(Cli *cli, const FbImportanceReport *report, double s
         json_t *document = cli_document("calibrate");
         json_object_set_new(document, "input", json_string(cli->operands[0]));
         json_object_set_new(document, "output", json_string(options->output));
+        json_object_set_new(document, "merged", json_integer((json_int_t)options->merged.count));
         json_object_set_new(document, "text_tokens", json_integer((json_int_t)report->text_tokens));
         json_object_set_new(document, "windows", json_integer((json_int_t)report->windows));
         json_object_set_new(document, "context", json_integer((json_int_t)report->context));
         json_object_set_new(document, "added_bos", json_boolean(report->added_bos));
         json_object_set_new(document, "weights", json_integer((json_int_t)report->weights));
+        json_object_set_new(document, "experts", json_integer((json_int_t)report->experts));
+        json_object_set_new(document, "unseen_experts", json_integer((json_int_t)report->unseen));
         json_object_set_new(document, "seconds", json_real(seconds));
         json_object_set_new(document, "peak_bytes", json_integer((json_int_t)fb_context_memory_peak(cli->context)));
         return cli_print_document(cli, document);
     }
-    cli_line(cli, "%s weights seen in %s windows of %zu tokens%s, of %s tokens of text", cli_grouped(report->weights), cli_grouped(report->windows),
-             report->context, report->added_bos ? ", each begun with BOS" : "", cli_grouped(report->text_tokens));
+    if (report->windows) {
+        cli_line(cli, "%s weights seen in %s windows of %zu tokens%s, of %s tokens of text", cli_grouped(report->weights), cli_grouped(report->windows),
+                 report->context, report->added_bos ? ", each begun with BOS" : "", cli_grouped(report->text_tokens));
+    }
+    if (options->merged.count) {
+        cli_line(cli, "%s weights, with the sums of %zu %s added", cli_grouped(report->weights), options->merged.count,
+                 options->merged.count == 1 ? "file" : "files");
+    }
     cli_line(cli, "%s: written in %.1f s", cli_shown(options->output), seconds);
     cli_line(cli, "next: fewbit quantize %s --imatrix %s", cli_shown(cli->operands[0]), cli_shown(options->output));
     return 0;
@@ -57,17 +66,22 @@ static int print_importance(Cli *cli, const FbImportanceReport *report, double s
 static int check_importance(Cli *cli)
 {
     const CliOptions *options = &cli->options;
-    if (options->merged.count || options->samples || options->selection || options->batch || options->preprocess || options->evaluation) {
+    if (options->samples || options->selection || options->batch || options->preprocess || options->evaluation) {
         return cli_usage(cli, "--%s is for models with a graph (ONNX); of a language model's text --windows takes a part",
-                         options->merged.count ? "merge"
-                         : options->samples    ? "samples"
+                         options->samples      ? "samples"
                          : options->selection  ? "selection"
                          : options->batch      ? "batch"
                          : options->preprocess ? "preprocess"
                                                : "evaluation");
     }
-    if (!options->output || !options->data) {
-        return cli_usage(cli, options->output ? "name the text: --data text.txt" : "name the importance matrix to write: -o model.imatrix.gguf");
+    if (!options->output) {
+        return cli_usage(cli, "name the importance matrix to write: -o model.imatrix.gguf");
+    }
+    if (!options->data && !options->merged.count) {
+        return cli_usage(cli, "name the text: --data text.txt, or importance matrices to add up: --merge FILE --merge FILE");
+    }
+    if (!options->data && (options->windows || options->tokenizer)) {
+        return cli_usage(cli, "--%s is of no use without --data", options->windows ? "windows" : "tokenizer");
     }
     return cli_check_output(cli, options->output, options->force);
 }
@@ -79,15 +93,15 @@ static int run_language(Cli *cli)
     FbTokenizer *tokenizer = NULL;
     double begin = cli_seconds();
     int exit_code = check_importance(cli);
-    if (!exit_code) {
+    if (!exit_code && options->data) { /* matrices are added up without the model */
         exit_code = cli_load_language(cli, cli->context, cli->operands[0], options->positions, &model);
     }
-    if (!exit_code) {
+    if (!exit_code && options->data) {
         exit_code = cli_load_tokenizer(cli, cli->operands[0], cli_may_hold_ids(options->data), &tokenizer);
     }
     if (!exit_code) {
         FbImportanceOptions wanted = {.struct_bytes = sizeof wanted, .context = (size_t)options->positions, .windows = (size_t)options->windows,
-                                      .overwrite = options->force};
+                                      .overwrite = options->force, .merged = options->merged.items, .merged_count = options->merged.count};
         FbImportanceReport report;
         FbError err;
         FbStatus status = fb_importance_collect(cli->context, model, tokenizer, options->data, options->output, &wanted, &report, &err);
@@ -154,7 +168,9 @@ static const char *const examples[] = {"fewbit calibrate model.onnx --data pictu
                                        "fewbit calibrate model.onnx --merge a.stats --merge b.stats -o all.stats",
                                        "what two machines have seen, added up exactly",
                                        "fewbit calibrate hf_folder/ --data text.txt --windows 100 -o m.imatrix.gguf",
-                                       "a language model: which columns of its weights matter; for quantize --imatrix", NULL};
+                                       "a language model: which columns of its weights matter; for quantize --imatrix",
+                                       "fewbit calibrate m.gguf --merge a.imatrix.gguf --merge b.imatrix.gguf -o all.imatrix.gguf",
+                                       "importance measured on two texts, added up (llama-imatrix: --in-file)", NULL};
 
 const CliCommand cli_calibrate = {
     .name = "calibrate",
@@ -167,5 +183,6 @@ const CliCommand cli_calibrate = {
     .description = "Runs the float model over samples and writes counts, minima, maxima and histograms of every value that quantize may need. "
                    "The file is reusable, can be merged with others of the same model, and remembers the model and the data by their hashes. "
                    "Of a language model it writes an importance matrix in GGUF, as llama-imatrix does: for every weight of the layers the sums of squares "
-                   "of what its columns are multiplied with, over whole windows of a text. quantize --imatrix takes it, and so does llama-quantize.",
+                   "of what its columns are multiplied with, over whole windows of a text; of a mixture for every expert, from the tokens that were sent to it. "
+                   "quantize --imatrix takes it, and so does llama-quantize. Files named with --merge are added, without --data they are all there is.",
     .examples = examples};

@@ -40,7 +40,7 @@ const CliOption cli_options[] = {
     {"context", 0, "N", "language models: tokens of a window (default 512)", CLI_COUNT, AT(positions), CLI_EVALUATE | CLI_CALIBRATE},
     {"windows", 0, "N", "language models: how many windows of the text (default: all)", CLI_COUNT, AT(windows), CLI_EVALUATE | CLI_CALIBRATE},
     {"evaluation", 0, "DATA", "the samples used for evaluation: shared ones are warned of", CLI_TEXT, AT(evaluation), CLI_CALIBRATE},
-    {"merge", 0, "FILE", "add these statistics of the same model; may be repeated", CLI_TEXTS, AT(merged), CLI_CALIBRATE},
+    {"merge", 0, "FILE", "add these statistics, or importance matrices, of the same model; may be repeated", CLI_TEXTS, AT(merged), CLI_CALIBRATE},
     {"samples", 's', "N", "how many calibration samples (0: all)", CLI_COUNT, AT(samples), CLI_QUANTIZE | CLI_CALIBRATE},
     {"selection", 0, "HOW", "which samples: first, random, or stratified (equally many of each class)", CLI_TEXT, AT(selection),
      CLI_QUANTIZE | CLI_CALIBRATE},

@@ -15,6 +15,8 @@ typedef struct FbImportanceOptions {
     size_t context;      /* tokens of a window; 0: 512, or what the model was loaded for if that is less */
     size_t windows;      /* 0: all that the text fills */
     int overwrite;
+    const char *const *merged; /* importance matrices of the same model, in GGUF or the older form, whose sums are added */
+    size_t merged_count;
 } FbImportanceOptions;
 
 typedef struct FbImportanceReport {
@@ -22,12 +24,14 @@ typedef struct FbImportanceReport {
     size_t windows, context; /* windows * context tokens were run */
     size_t weights, values;  /* weights in the file, and the values that they are multiplied with: several share one */
     int added_bos;           /* windows begin with the model's first token */
+    size_t experts, unseen;  /* of all mixtures together, and how many of them saw no token of the text */
 } FbImportanceReport;
 
 /* Runs the model in float over a text and writes, for every matrix of its layers, the sums of squares of what each column is multiplied with:
- * the GGUF form of llama-imatrix, which fb_gguf_quantize takes. data: a text or lines of JSON, as fb_evaluate_language says, without questions;
- * cut into whole windows as llama.cpp does, each run by itself. The bytes do not depend on threads. On failure no file is written. report may be
- * NULL. Mixtures of experts are FB_ERR_UNSUPPORTED. */
+ * the GGUF form of llama-imatrix, which fb_gguf_quantize takes. Of a mixture every expert has sums and a count of its own, of the tokens that were
+ * sent to it. data: a text or lines of JSON, as fb_evaluate_language says, without questions; cut into whole windows as llama.cpp does, each run by
+ * itself. NULL: nothing is run (model and tokenizer may be NULL), only what options->merged names is added up; the older form counts windows there,
+ * of `context` tokens. The bytes do not depend on threads. On failure no file is written. report may be NULL. */
 FB_API FB_MUST_CHECK FbStatus fb_importance_collect(FbContext *context, const FbModel *model, const FbTokenizer *tokenizer, const char *data,
                                                     const char *output, const FbImportanceOptions *options, FbImportanceReport *report,
                                                     FbError *err);

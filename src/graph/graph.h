@@ -186,6 +186,7 @@ const char *fb_graph_symbol_name(const FbGraph *graph, int64_t dim); /* NULL for
 void fb_graph_remove_node(FbGraph *graph, FbId node);        /* outputs lose their producer */
 void fb_graph_restore_node(FbGraph *graph, FbId node);       /* the reverse */
 FbStatus fb_graph_set_inputs(FbGraph *graph, FbId node, const FbId *inputs, size_t count, FbError *err); /* replaces the list */
+FbStatus fb_graph_add_node_output(FbGraph *graph, FbId node, FbId value, FbError *err); /* behind those there are; nobody may make `value` yet */
 void fb_graph_drop_attribute(FbGraph *graph, FbId node, const char *name);
 void fb_graph_set_input(FbGraph *graph, FbId node, size_t index, FbId value);
 /* Every use of `from` as node input (and graph output when `outputs`) becomes `to`; subgraphs' outer references follow. */

@@ -135,6 +135,22 @@ FbStatus fb_graph_set_inputs(FbGraph *graph, FbId node, const FbId *inputs, size
     return FB_OK;
 }
 
+FbStatus fb_graph_add_node_output(FbGraph *graph, FbId id, FbId value, FbError *err)
+{
+    FbNode *node = graph->nodes[id];
+    FbId *list = fb_arena_array(graph->arena, node->output_count + 1u, sizeof *list);
+    if (list == NULL) {
+        return fb_error_memory(graph->context, err, "a node's outputs", (node->output_count + 1u) * sizeof *list);
+    }
+    if (node->output_count > 0) {
+        memcpy(list, node->outputs, node->output_count * sizeof *list);
+    }
+    list[node->output_count++] = value;
+    node->outputs = list;
+    graph->values[value].producer = id;
+    return FB_OK;
+}
+
 void fb_graph_replace_uses(FbGraph *graph, FbId from, FbId to, bool outputs)
 {
     for (size_t n = 0; n < graph->node_count; n++) {

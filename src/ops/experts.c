@@ -4,6 +4,7 @@
  *   y = sum over chosen e, in the order of their numbers, of p[e] * down[e] (act(gate[e] x) * up[e] x)
  *
  * Inputs: X [T, h], router logits [T, E], then gate, up and down: [E, f, h], [E, f, h], [E, h, f], or E of each, [f, h], [f, h], [h, f].
+ * Outputs: Y [T, h]; for who observes experts, chosen [T, top_k], the best first, and what enters the chosen ones' down [T, top_k, f].
  * Source: Shazeer et al. 2017 (arXiv:1701.06538); Jiang et al. 2024 (arXiv:2401.04088). */
 #include "ops/experts.h"
 
@@ -80,6 +81,10 @@ static FbStatus infer_experts(FbInfer *infer, FbError *err)
         FB_TRY(check_weight(infer, FIRST_WEIGHT + i, experts, down ? hidden : width, down ? width : hidden, err));
     }
     fb_infer_same_as(infer, 0);
+    for (int o = 1; o < infer->output_count; o++) {
+        infer->outputs[o].dtype = o == 1 ? FB_DTYPE_S64 : FB_DTYPE_F32;
+        infer->outputs[o].shape = fb_shape_make(o + 1, (const int64_t[]){router->rank == 2 ? router->dims[0] : FB_DIM_UNKNOWN, p->top_k, width});
+    }
     return FB_OK;
 }
 
@@ -162,12 +167,17 @@ static void choose(const FbCall *call, const FbExpertsSizes *s, const ExpertsScr
     }
 }
 
+static const FbTensor *wanted(const FbCall *call, int i)
+{
+    return i < call->output_count ? call->outputs[i] : NULL;
+}
+
 /* One expert for those who chose it; their rows of the output grow by its share. */
 static void serve(const FbCall *call, const FbExpertsProduct *product, const FbExpertsSizes *s, const ExpertsScratch *scratch, size_t expert)
 {
     const FbExpertsParams *p = call->params;
     const float *x = call->inputs[0]->data;
-    float *y = call->outputs[0]->data;
+    const FbTensor *output = wanted(call, 0), *active = wanted(call, 2);
     size_t top_k = (size_t)p->top_k, rows = 0;
     for (size_t c = 0; c < s->tokens * top_k; c++) {
         if (scratch->chosen[c] == expert) {
@@ -184,10 +194,16 @@ static void serve(const FbCall *call, const FbExpertsProduct *product, const FbE
     for (size_t i = 0; i < rows * s->width; i++) {
         scratch->gate[i] *= scratch->up[i];
     }
+    for (size_t r = 0; active != NULL && r < rows; r++) {
+        memcpy((float *)active->data + scratch->rows[r] * s->width, scratch->gate + r * s->width, s->width * sizeof(float));
+    }
+    if (output == NULL) {
+        return;
+    }
     product->run(call, 2, expert, scratch->gate, rows, scratch->x, scratch->product);
     for (size_t r = 0; r < rows; r++) {
         size_t choice = scratch->rows[r];
-        float share = scratch->share[choice], *to = y + choice / top_k * s->hidden;
+        float share = scratch->share[choice], *to = (float *)output->data + choice / top_k * s->hidden;
         for (size_t i = 0; i < s->hidden; i++) {
             to[i] += share * scratch->x[r * s->hidden + i];
         }
@@ -196,16 +212,23 @@ static void serve(const FbCall *call, const FbExpertsProduct *product, const FbE
 
 FbStatus fb_experts_run(const FbCall *call, const FbExpertsProduct *product, FbError *err)
 {
+    const FbExpertsParams *p = call->params;
     FbExpertsSizes s = fb_experts_sizes(call);
     ExpertsScratch scratch = {0};
-    if (call->outputs[0] == NULL) {
+    const FbTensor *output = wanted(call, 0), *chosen = wanted(call, 1);
+    if (output == NULL && chosen == NULL && wanted(call, 2) == NULL) {
         return FB_OK;
     }
     if (lay_out(call, product->scratch_bytes, &scratch) > call->scratch_bytes || scratch.chosen == NULL) {
         return fb_error_set(err, FB_ERR_INTERNAL, "scratch of a mixture of experts");
     }
     choose(call, &s, &scratch);
-    memset(call->outputs[0]->data, 0, call->outputs[0]->bytes);
+    for (size_t c = 0; chosen != NULL && c < s.tokens * (size_t)p->top_k; c++) {
+        ((int64_t *)chosen->data)[c] = scratch.chosen[c];
+    }
+    if (output != NULL) {
+        memset(output->data, 0, output->bytes);
+    }
     for (size_t e = 0; e < s.experts; e++) {
         serve(call, product, &s, &scratch, e);
         FB_TRY(fb_check_cancel(call->context, err));
@@ -279,7 +302,7 @@ static const char *const attributes[] = {"activation", "normalize", "top_k", NUL
 
 static const FbOp rows[] = {
     {.domain = "fewbit", .name = "Experts", .summary = "a mixture of feed-forward parts, of which each row uses a few", .since = 1, .newest = 1,
-     .min_inputs = FIRST_WEIGHT + KINDS, .max_inputs = -1, .min_outputs = 1, .max_outputs = 1, .params_bytes = sizeof(FbExpertsParams),
+     .min_inputs = FIRST_WEIGHT + KINDS, .max_inputs = -1, .min_outputs = 1, .max_outputs = 3, .params_bytes = sizeof(FbExpertsParams),
      .attributes = attributes, .decode = decode_experts, .infer = infer_experts, .scratch = scratch_experts, .run = run_experts,
      .lowering = &fb_experts_blocks_lowering},
 };

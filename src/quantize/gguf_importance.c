@@ -25,10 +25,29 @@ static FbStatus give(FbGgufPlan *plan, FbGgufChoice *choice, const FbImatrixRow 
     return FB_OK;
 }
 
+static size_t unseen(const FbImatrixRow *row)
+{
+    size_t count = 0;
+    for (size_t m = 0; m < row->matrices; m++) {
+        count += row->counts[m] <= 0.0f;
+    }
+    return count;
+}
+
+static void warn_unseen(const FbGgufPlan *plan, size_t matrices, size_t weights, const char *first)
+{
+    char shown[120];
+    if (matrices > 0) {
+        fb_log(plan->context, FB_LOG_WARNING, "unseen-experts",
+               "%zu matrices of experts in %zu weights, such as '%s', saw no token when importance was measured: their columns count equally", matrices, weights,
+               fb_escape(first, shown, sizeof shown));
+    }
+}
+
 FbStatus fb_gguf_plan_importance(FbGgufPlan *plan, const FbImatrix *imatrix, FbError *err)
 {
-    size_t given = 0, lacking = 0;
-    const char *first = "";
+    size_t given = 0, lacking = 0, matrices = 0, weights = 0;
+    const char *first = "", *first_unseen = "";
     char shown[120];
     for (size_t i = 0; i < plan->count; i++) {
         FbGgufChoice *choice = &plan->choices[i];
@@ -47,6 +66,10 @@ FbStatus fb_gguf_plan_importance(FbGgufPlan *plan, const FbImatrix *imatrix, FbE
         }
         FB_TRY(row != NULL ? give(plan, choice, row, err) : FB_OK);
         given += row != NULL;
+        if (row != NULL && unseen(row) > 0) {
+            first_unseen = weights++ == 0 ? choice->tensor.name : first_unseen;
+            matrices += unseen(row);
+        }
     }
     if (given == 0 && lacking > 0) {
         return fb_error_set(err, FB_ERR_ARGUMENT, "the importance matrix is of another model: it has none of these weights, such as '%s'",
@@ -56,5 +79,6 @@ FbStatus fb_gguf_plan_importance(FbGgufPlan *plan, const FbImatrix *imatrix, FbE
         fb_log(plan->context, FB_LOG_WARNING, "no-importance", "%zu weights are quantized without importance, because the file has none: '%s'%s", lacking,
                fb_escape(first, shown, sizeof shown), lacking > 1 ? " and others" : "");
     }
+    warn_unseen(plan, matrices, weights, first_unseen);
     return FB_OK;
 }

@@ -68,8 +68,8 @@ static FbStatus put_importance_keys(const FbImatrix *imatrix, const char *path, 
     const char *slash = strrchr(path, '/');
     char shown[200];
     FB_TRY(fb_gguf_put_text(writer, "quantize.imatrix.file", fb_escape(slash != NULL ? slash + 1 : path, shown, sizeof shown), err));
-    if (imatrix->dataset != NULL) {
-        FB_TRY(fb_gguf_put_text(writer, "quantize.imatrix.dataset", fb_escape(imatrix->dataset, shown, sizeof shown), err));
+    if (imatrix->dataset_count > 0) {
+        FB_TRY(fb_gguf_put_text(writer, "quantize.imatrix.dataset", fb_escape((const char *)imatrix->datasets[0].data, shown, sizeof shown), err));
     }
     FB_TRY(fb_gguf_put_u32(writer, "quantize.imatrix.entries_count", (uint32_t)imatrix->row_count, err));
     return imatrix->chunks > 0 ? fb_gguf_put_u32(writer, "quantize.imatrix.chunks_count", (uint32_t)imatrix->chunks, err) : FB_OK;

@@ -65,7 +65,8 @@ static void test_sums(void **state)
                 report.added_bos == 0);
     assert_int_equal(fb_imatrix_read(context, output, &imatrix, &err), FB_OK);
     assert_true(imatrix->chunks == 2 && imatrix->chunk_size == 600 && imatrix->row_count == 9);
-    assert_string_equal(imatrix->dataset, "text.jsonl");
+    assert_true(imatrix->dataset_count == 1);
+    assert_string_equal((const char *)imatrix->datasets[0].data, "text.jsonl");
     static const char *const shared[] = {"wq0", "wk0", "wv0"};
     for (int w = 0; w < 3; w++) {
         const FbImatrixRow *row = fb_imatrix_find(imatrix, shared[w]);

@@ -37,7 +37,8 @@ static void test_round_trip(void **state)
     memcpy(row->counts, (float[]){4, 0}, 2 * sizeof(float));
     assert_int_equal(fb_imatrix_add(made, "blk.0.attn_q.weight", 3, 1, &row, &err), FB_OK);
     assert_int_equal(fb_imatrix_add(made, "blk.0.attn_q.weight", 3, 1, &row, &err), FB_ERR_FORMAT);
-    made->dataset = "corpus.txt";
+    assert_int_equal(fb_imatrix_add_datasets(made, &(FbBytes){(const uint8_t *)"corpus.txt", 10}, 1, &err), FB_OK);
+    assert_int_equal(fb_imatrix_add_datasets(made, &(FbBytes){(const uint8_t *)"more.txt", 8}, 1, &err), FB_OK);
     made->chunks = 7;
     made->chunk_size = 512;
     assert_int_equal(fb_imatrix_write(made, path, false, &err), FB_OK);
@@ -46,7 +47,10 @@ static void test_round_trip(void **state)
     assert_int_equal(read->row_count, 2);
     assert_int_equal(read->chunks, 7);
     assert_int_equal(read->chunk_size, 512);
-    assert_string_equal(read->dataset, "corpus.txt");
+    assert_int_equal(read->dataset_count, 2);
+    assert_string_equal((const char *)read->datasets[0].data, "corpus.txt");
+    assert_string_equal((const char *)read->datasets[1].data, "more.txt");
+    assert_false(read->counts_chunks);
     const FbImatrixRow *found = fb_imatrix_find(read, "blk.0.ffn_up_exps.weight");
     assert_int_equal(found->columns, 2);
     assert_int_equal(found->matrices, 2);
@@ -102,9 +106,69 @@ static void test_old_form(void **state)
         assert_true(means[0] == 3.0f);
         assert_int_equal(read->chunks, tail ? 9 : 0);
         if (tail) {
-            assert_string_equal(read->dataset, "wiki");
+            assert_string_equal((const char *)read->datasets[0].data, "wiki");
         }
+        assert_true(read->counts_chunks && read->dataset_count == (size_t)tail);
         fb_imatrix_free(read);
+    }
+}
+
+static FbImatrix *make(const char *name, size_t columns, size_t matrices, const float *sums, const float *counts)
+{
+    FbImatrix *made;
+    FbImatrixRow *row;
+    assert_int_equal(fb_imatrix_create(context, &made, &err), FB_OK);
+    assert_int_equal(fb_imatrix_add(made, name, columns, matrices, &row, &err), FB_OK);
+    memcpy(row->sums, sums, columns * matrices * sizeof *sums);
+    memcpy(row->counts, counts, matrices * sizeof *counts);
+    return made;
+}
+
+static FbStatus merge(FbImatrix *to, FbImatrix *from)
+{
+    FbStatus status = fb_imatrix_merge(to, from, 10, &err);
+    fb_imatrix_free(from);
+    return status;
+}
+
+/* Counts of matrices, one count for all of them, and chunks of ten instead of counts. */
+static void test_merge(void **state)
+{
+    (void)state;
+    static const char name[] = "blk.0.ffn_up_exps.weight";
+    for (int order = 0; order < 2; order++) {
+        FbImatrix *sum, *old;
+        Bytes bytes = {0};
+        bytes_number(&bytes, 2, 4);
+        add_entry(&bytes, name, 3, (float[]){6, 3, 1, 0}, 4);
+        add_entry(&bytes, "b", 2, (float[]){4}, 1);
+        bytes_number(&bytes, 3, 4);
+        bytes_number(&bytes, 4, 4);
+        bytes_text(&bytes, "wiki");
+        assert_int_equal(read_bytes(bytes, &old), FB_OK);
+        FbImatrix *each = make(name, 2, 2, (float[]){1, 2, 3, 4}, (float[]){5, 0});
+        assert_int_equal(fb_imatrix_create(context, &sum, &err), FB_OK);
+        assert_int_equal(merge(sum, order ? each : old), FB_OK);
+        assert_int_equal(merge(sum, order ? old : each), FB_OK);
+        const FbImatrixRow *row = fb_imatrix_find(sum, name);
+        assert_true(row->columns == 2 && row->matrices == 2 && row->counts[0] == 35.0f && row->counts[1] == 30.0f);
+        for (int i = 0; i < 4; i++) {
+            static const float expected[] = {61, 32, 13, 4};
+            assert_true(row->sums[i] == expected[i]);
+        }
+        row = fb_imatrix_find(sum, "b");
+        assert_true(row->counts[0] == 20.0f && row->sums[0] == 40.0f && !sum->counts_chunks);
+        assert_true(sum->chunks == 3 && sum->chunk_size == 10 && sum->dataset_count == 1);
+        assert_string_equal((const char *)sum->datasets[0].data, "wiki");
+        /* other lengths, other numbers of matrices, other weights, sums that are too large */
+        assert_int_equal(merge(sum, make(name, 3, 1, (float[]){1, 1, 1}, (float[]){1})), FB_ERR_ARGUMENT);
+        assert_non_null(strstr(err.message, "3 columns in 1 matrices, before 2 in 2"));
+        assert_int_equal(merge(sum, make(name, 1, 4, (float[]){1, 1, 1, 1}, (float[]){1, 1, 1, 1})), FB_ERR_ARGUMENT);
+        assert_int_equal(merge(sum, make("x", 1, 1, (float[]){1}, (float[]){1})), FB_ERR_ARGUMENT);
+        assert_non_null(strstr(err.message, "another model"));
+        assert_int_equal(merge(sum, make("b", 1, 1, (float[]){3e38f}, (float[]){1})), FB_OK);
+        assert_int_equal(merge(sum, make("b", 1, 1, (float[]){3e38f}, (float[]){1})), FB_ERR_NUMERIC);
+        fb_imatrix_free(sum);
     }
 }
 
@@ -160,6 +224,6 @@ static void test_other_gguf(void **state)
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-    const struct CMUnitTest tests[] = {TEST(test_round_trip), TEST(test_old_form), TEST(test_refusals), TEST(test_other_gguf)};
+    const struct CMUnitTest tests[] = {TEST(test_round_trip), TEST(test_old_form), TEST(test_merge), TEST(test_refusals), TEST(test_other_gguf)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -119,15 +119,9 @@ def add_rotary(writer, config, tensors):
             tensors[f"rope_factors_{length}.weight"] = numpy.array(rope[length + "_factor"], numpy.float32)
 
 
-def write_gguf(path, config, weights):
-    """False where such files cannot say what the configuration says."""
-    scaled = config.get("query_pre_attn_scalar", 0) != config.get("head_dim", 0) and "query_pre_attn_scalar" in config
-    plain = config.get("norm_topk_prob") is False or config.get("mlp_only_layers") or config.get("apply_residual_connection_post_layernorm")
-    if config["model_type"] not in FAMILIES or config.get("use_sliding_window") or scaled or plain:
-        return False
-    architecture, names = FAMILIES[config["model_type"]]
+def fill(writer, config, weights, architecture, names):
+    """Sizes and tensors, without a vocabulary."""
     tensors = renamed(architecture, names, config, weights)
-    writer = gguf.GGUFWriter(path, architecture)
     add_sizes(writer, config)
     if "rope_parameters" in config:
         add_rotary(writer, config, tensors)
@@ -138,8 +132,23 @@ def write_gguf(path, config, weights):
         writer.add_parallel_residual(config["use_parallel_residual"])
     for name, values in tensors.items():
         writer.add_tensor(name, numpy.ascontiguousarray(values))
+
+
+def finish(writer):
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
+
+
+def write_gguf(path, config, weights):
+    """False where such files cannot say what the configuration says."""
+    scaled = config.get("query_pre_attn_scalar", 0) != config.get("head_dim", 0) and "query_pre_attn_scalar" in config
+    plain = config.get("norm_topk_prob") is False or config.get("mlp_only_layers") or config.get("apply_residual_connection_post_layernorm")
+    if config["model_type"] not in FAMILIES or config.get("use_sliding_window") or scaled or plain:
+        return False
+    architecture, names = FAMILIES[config["model_type"]]
+    writer = gguf.GGUFWriter(path, architecture)
+    fill(writer, config, weights, architecture, names)
+    finish(writer)
     return True

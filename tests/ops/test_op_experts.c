@@ -60,6 +60,26 @@ static void test_values(void **state)
     }
 }
 
+/* Which experts served a token, and what entered their products: by hand 64 * x * sigmoid(64 * x) * up. */
+static void test_observed(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        begin(2, true, "silu");
+        (i == 0 ? stacked : single)();
+        op_test_outputs(&test, 3);
+        if (op_test_run(&test) != FB_OK) {
+            fail_msg("%s", test.error.message);
+        }
+        op_expect_shape(&test, 1, FB_DTYPE_S64, 2, DIMS(2, 2));
+        op_expect_shape(&test, 2, FB_DTYPE_F32, 3, DIMS(2, 2, WIDTH));
+        assert_memory_equal(test.outputs[1]->data, DIMS(2, 1, 0, 1), 4 * sizeof(int64_t));
+        op_expect_f32(&test, 2, (const float[]){1, 1, 4, 4}, 4, 8);
+        op_expect_f32(&test, 0, (const float[]){5, 2, 2, 16}, 4, 8);
+        op_test_end(&test);
+    }
+}
+
 static void refused(FbStatus status, const char *part)
 {
     FbStatus got = op_test_run(&test);
@@ -97,6 +117,6 @@ static void test_refused(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_values), cmocka_unit_test(test_refused)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_values), cmocka_unit_test(test_observed), cmocka_unit_test(test_refused)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

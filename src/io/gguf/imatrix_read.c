@@ -63,7 +63,8 @@ static FbStatus read_about(FbImatrix *imatrix, const FbCheckpoint *table, FbErro
     imatrix->chunk_size = imatrix->chunk_size >= 0 && imatrix->chunk_size <= INT32_MAX ? imatrix->chunk_size : 0;
     if (datasets != NULL && datasets->is_array && datasets->type == FB_META_STRING && datasets->count > 0) {
         FB_TRY(fb_meta_read_strings(imatrix->arena, datasets, &names, err));
-        imatrix->dataset = (const char *)names[0].data;
+        imatrix->datasets = names;
+        imatrix->dataset_count = (size_t)datasets->count;
     }
     return FB_OK;
 }
@@ -123,6 +124,7 @@ static FbStatus read_entry(FbImatrix *imatrix, FbGgufReader *reader, FbError *er
 static FbStatus read_old(FbImatrix *imatrix, FbGgufReader *reader, FbError *err)
 {
     uint32_t entries, length, chunks;
+    imatrix->counts_chunks = true;
     FB_TRY(take_count(reader, ENTRIES_MAX, &entries, "the number of weights"));
     if (entries == 0) {
         return fb_error_set(err, FB_ERR_FORMAT, "no weights are in it");
@@ -136,12 +138,9 @@ static FbStatus read_old(FbImatrix *imatrix, FbGgufReader *reader, FbError *err)
     FB_TRY(fb_gguf_take_u32(reader, &chunks, "the number of chunks"));
     FB_TRY(take_count(reader, DATASET_MAX, &length, "the length of the data set's name"));
     imatrix->chunks = chunks <= INT32_MAX ? chunks : 0;
-    char *dataset = fb_arena_alloc(imatrix->arena, (size_t)length + 1);
-    if (dataset == NULL) {
-        return fb_error_memory(imatrix->context, err, "a name", length);
-    }
-    imatrix->dataset = length > 0 ? dataset : NULL;
-    return fb_gguf_take(reader, dataset, length, "the data set's name");
+    uint8_t dataset[DATASET_MAX];
+    FB_TRY(fb_gguf_take(reader, dataset, length, "the data set's name"));
+    return length > 0 ? fb_imatrix_add_datasets(imatrix, &(FbBytes){dataset, length}, 1, err) : FB_OK;
 }
 
 static FbStatus read_any(FbImatrix *imatrix, FbSource *source, const char *path, FbError *err)

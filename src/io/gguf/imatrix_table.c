@@ -71,6 +71,28 @@ const FbImatrixRow *fb_imatrix_find(const FbImatrix *imatrix, const char *name)
     return id != FB_NONE ? &imatrix->rows[id] : NULL;
 }
 
+FbStatus fb_imatrix_add_datasets(FbImatrix *imatrix, const FbBytes *names, size_t count, FbError *err)
+{
+    size_t all = imatrix->dataset_count + count;
+    FbBytes *list = fb_arena_array(imatrix->arena, all, sizeof *list);
+    for (size_t i = 0; list != NULL && i < all; i++) {
+        FbBytes from = i < imatrix->dataset_count ? imatrix->datasets[i] : names[i - imatrix->dataset_count];
+        char *copy = fb_arena_alloc(imatrix->arena, from.count + 1);
+        if (copy == NULL) {
+            list = NULL;
+            break;
+        }
+        memcpy(copy, from.data, from.count);
+        list[i] = (FbBytes){(const uint8_t *)copy, from.count};
+    }
+    if (list == NULL) {
+        return fb_error_memory(imatrix->context, err, "the names of texts", all * sizeof *list);
+    }
+    imatrix->datasets = list;
+    imatrix->dataset_count = all;
+    return FB_OK;
+}
+
 void fb_imatrix_means(const FbImatrixRow *row, float *to)
 {
     for (size_t m = 0; m < row->matrices; m++) {
@@ -96,9 +118,8 @@ static FbStatus put_rows(const FbImatrix *imatrix, FbGgufWriter *writer, FbError
 
 static FbStatus put_all(const FbImatrix *imatrix, FbGgufWriter *writer, FbError *err)
 {
-    FbBytes dataset = {(const uint8_t *)imatrix->dataset, imatrix->dataset != NULL ? strlen(imatrix->dataset) : 0};
     FB_TRY(fb_gguf_put_text(writer, "general.type", "imatrix", err));
-    FB_TRY(fb_gguf_put_texts(writer, "imatrix.datasets", &dataset, imatrix->dataset != NULL ? 1 : 0, err));
+    FB_TRY(fb_gguf_put_texts(writer, "imatrix.datasets", imatrix->datasets, imatrix->dataset_count, err));
     FB_TRY(fb_gguf_put_u32(writer, "imatrix.chunk_count", (uint32_t)imatrix->chunks, err));
     FB_TRY(fb_gguf_put_u32(writer, "imatrix.chunk_size", (uint32_t)imatrix->chunk_size, err));
     return put_rows(imatrix, writer, err);
