@@ -12,6 +12,13 @@ cmp a.imatrix.gguf b.imatrix.gguf && echo "the same bytes"
 cmp -s with.gguf without.gguf || echo "importance made a difference"
 "$FEWBIT" calibrate m.gguf --data text.txt --context 64 --windows 2 -o c.imatrix.gguf
 
+# added up: what was measured before, and files alone
+"$FEWBIT" calibrate m.gguf --data text.txt --windows 4 --merge a.imatrix.gguf -o d.imatrix.gguf
+"$FEWBIT" calibrate m.gguf --merge a.imatrix.gguf --merge b.imatrix.gguf -o e.imatrix.gguf
+cmp d.imatrix.gguf e.imatrix.gguf && echo "the same sums"
+"$FEWBIT" calibrate m.gguf --merge e.imatrix.gguf --merge c.imatrix.gguf -o f.imatrix.gguf --json
+rm d.imatrix.gguf e.imatrix.gguf f.imatrix.gguf
+
 # refused
 : > empty.txt
 echo "Once upon a time" > short.txt
@@ -25,7 +32,10 @@ done
 "$FEWBIT" calibrate m.gguf --data text.txt -o a.imatrix.gguf
 "$FEWBIT" calibrate m.gguf -o d.imatrix.gguf
 "$FEWBIT" calibrate m.gguf --data text.txt
-"$FEWBIT" calibrate m.gguf --data text.txt --merge a.imatrix.gguf -o d.imatrix.gguf
+"$FEWBIT" calibrate m.gguf --merge text.txt -o d.imatrix.gguf
+"$FEWBIT" calibrate m.gguf --merge m.gguf -o d.imatrix.gguf
+"$FEWBIT" calibrate m.gguf --merge a.imatrix.gguf --windows 3 -o d.imatrix.gguf
+"$FEWBIT" calibrate m.gguf --data text.txt --samples 4 -o d.imatrix.gguf
 "$FEWBIT" calibrate m.gguf --data text.txt --windows 1 -o missing/d.imatrix.gguf
 "$FEWBIT" calibrate "$SOURCE/examples/fashion/fashion.onnx" --data text.txt --windows 4 -o d.stats
 ls
