@@ -4,7 +4,7 @@
 #include <math.h>
 #include <unistd.h>
 
-#include "faults/faults.h"
+#include "faults/faults_loops.h"
 #include "fewbit/importance.h"
 #include "io/gguf/imatrix.h"
 #include "run/small_language_model.h"
@@ -242,42 +242,31 @@ static void test_merged(void **state)
     fb_context_free(context);
 }
 
-/* The model is made by a context that works. */
-static FbStatus run_with(Faults *faults, const FbModel *model, const char *const *merged, FbError *err)
+static FbModel *faults_model; /* made by a context that works */
+
+static FbStatus faults_collect(FbContext *context, FbError *err)
 {
-    FbContext *context;
-    *err = (FbError){0};
-    FbStatus status = faults_context(faults, &context, err);
-    status = status == FB_OK ? collect(context, model, second, merged, 1, NULL, err) : status;
-    fb_context_free(context);
-    assert_int_equal(faults->live_bytes, 0);
-    assert_true(status == FB_OK || (err->status == status && err->message[0] != '\0'));
-    assert_int_equal(access(second, F_OK) == 0, status == FB_OK);
-    remove(second);
-    return status;
+    return collect(context, faults_model, second, (const char *const[]){output}, 1, NULL, err);
 }
 
 static void test_faults(void **state)
 {
     (void)state;
-    const char *const files[1] = {output};
+    const FaultsJob job = {faults_collect, second};
     FbContext *context = build_context(1);
-    FbModel *model = make_model(context, SINGLE);
     FbError err;
-    Faults count = {0};
+    faults_model = make_model(context, SINGLE);
     remove(second);
-    assert_int_equal(collect(context, model, output, NULL, 0, NULL, &err), FB_OK);
-    assert_int_equal(run_with(&count, model, files, &err), FB_OK);
-    assert_true(count.allocations > 20);
-    for (uint64_t k = 1; k <= 2 * count.allocations; k++) {
+    assert_int_equal(collect(context, faults_model, output, NULL, 0, NULL, &err), FB_OK);
+    const uint64_t total = faults_count(&job).allocations;
+    for (uint64_t k = 1; k <= 2 * total; k++) {
         Faults faults = {.allocation_fails_at = (k + 1) / 2, .persistent = k % 2};
-        FbStatus status = run_with(&faults, model, files, &err);
+        FbStatus status = faults_run(&job, &faults, &err);
         if (status != FB_ERR_NO_MEMORY && (status != FB_OK || faults.persistent)) { /* a session tries once more, with fewer bindings kept */
-            fail_msg("allocation %llu of %llu failed: status %d (%s)", (unsigned long long)(k + 1) / 2, (unsigned long long)count.allocations, status,
-                     err.message);
+            fail_msg("allocation %llu of %llu failed: status %d (%s)", (unsigned long long)(k + 1) / 2, (unsigned long long)total, status, err.message);
         }
     }
-    fb_model_free(model);
+    fb_model_free(faults_model);
     fb_context_free(context);
 }
 
