@@ -3,10 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bench_inputs.h"
 #include "console.h"
 #include "inspect_checkpoint.h"
 #include "inspect_memory.h"
+#include "inspect_plan.h"
 #include "model_input.h"
 #include "options.h"
 #include "step_list.h"
@@ -216,31 +216,6 @@ static long long number_of(const json_t *object, const char *key)
     return json_is_array(value) ? (long long)json_array_size(value) : (long long)json_number_value(value);
 }
 
-/* One run on seeded inputs decides every shape, also those that depend on data. NULL after the error was printed. */
-static json_t *plan_of(Cli *cli, const FbModel *model, FbMode mode, int *exit_code)
-{
-    FbSessionOptions options = {.struct_bytes = sizeof options, .mode = mode};
-    FbSession *session = NULL;
-    BenchInputs inputs = {0};
-    FbError err;
-    json_t *plan = NULL;
-    size_t count = fb_model_output_count(model);
-    FbTensor *outputs = calloc(count + 1, sizeof *outputs);
-    *exit_code = cli_bench_inputs(cli, model, 0, &inputs);
-    if (!*exit_code && (!outputs || fb_session_create(cli->context, model, &options, &session, &err) != FB_OK ||
-                        fb_session_run(session, inputs.tensors, inputs.count, outputs, count, &err) != FB_OK)) {
-        *exit_code = cli_error(cli, outputs ? &err : &(FbError){FB_ERR_NO_MEMORY, "out of memory: the outputs"});
-    } else if (!*exit_code) {
-        plan = cli_steps_json(session, NULL);
-        json_object_set_new(plan, "mode", json_string(cli_mode_name(mode)));
-        json_object_set_new(plan, "isa", json_string(fb_context_isa(cli->context)));
-    }
-    fb_session_free(session);
-    cli_bench_inputs_free(&inputs);
-    free(outputs);
-    return plan;
-}
-
 static int print_model(Cli *cli, const FbModel *model, const json_t *document)
 {
     const json_t *about = json_object_get(document, "model"), *quantized = json_object_get(document, "quantized");
@@ -263,18 +238,21 @@ static int run(Cli *cli)
     if (!cli->options.positions && (cli->options.memory || cli->options.cache_type)) {
         return cli_usage(cli, "--%s belongs to --context", cli->options.memory ? "memory" : "cache-type");
     }
+    if (cli->options.positions && cli->options.plan) {
+        return cli_usage(cli, "--plan and --context: give one of them");
+    }
     if (cli->options.positions) {
         return cli_inspect_memory(cli, cli->operands[0]);
     }
     if (fb_checkpoint_recognized(cli->context, cli->operands[0])) {
-        return cli->options.plan ? cli_usage(cli, "--plan is for models with a graph (ONNX)") : cli_inspect_checkpoint(cli, cli->operands[0]);
+        return cli_inspect_checkpoint(cli, cli->operands[0]);
     }
     int exit_code = cli_load_model(cli, cli->operands[0], &model);
     if (exit_code) {
         return exit_code;
     }
     json_t *document = cli_inspect_model(cli, model, &exit_code);
-    json_t *plan = document && cli->options.plan ? plan_of(cli, model, cli_mode(cli, FB_MODE_INTEGER), &exit_code) : NULL;
+    json_t *plan = document && cli->options.plan ? cli_plan_graph(cli, model, &exit_code) : NULL;
     if (!exit_code && cli->options.format == CLI_FORMAT_JSON) {
         if (plan) {
             json_object_set(document, "plan", plan);
@@ -293,7 +271,8 @@ static const char *const examples[] = {"fewbit model.onnx", "inputs, outputs, op
                                        "fewbit inspect model.onnx --format csv > weights.csv", "one row per weight",
                                        "fewbit inspect model.gguf", "tensors and key-values of a language model",
                                        "fewbit inspect model.gguf --context 32768 --memory 12G", "whether that context fits, and which one would",
-                                       "fewbit inspect model.int8.onnx --plan", "what would run, step by step: on integers or in float, and why", NULL};
+                                       "fewbit inspect model.int8.onnx --plan", "what would run, step by step: on integers or in float, and why",
+                                       "fewbit inspect model.gguf --plan --shape input_ids=512", "the same for a prompt of 512 tokens (otherwise for one)", NULL};
 
 const CliCommand cli_inspect = {
     .name = "inspect",
@@ -306,5 +285,5 @@ const CliCommand cli_inspect = {
     .description = "Shows a model's inputs and outputs, its operators, its weights with their encodings and sizes, and what is quantized "
                    "and what is not. 'fewbit MODEL' is short for it. Of a safetensors or GGUF file, or a folder of Hugging Face: its tensors and "
                    "key-values; with --context what running it takes of memory: weights, keys and values, scratch. With --plan: the steps that would run here, each with its kernel, its "
-                   "shapes and sizes, whether it works on integers, and if not, why.",
+                   "shapes and sizes, the type of its weights, whether it works on integers, and if not, why.",
     .examples = examples};

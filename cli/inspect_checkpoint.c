@@ -4,6 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "inspect_plan.h"
+#include "language_input.h"
+#include "step_list.h"
+
 enum { VALUE_SHOWN = 72 };
 
 /* One line for a value, cut where it is long. */
@@ -109,30 +113,60 @@ static void print_summary(Cli *cli, const char *path, const json_t *document)
     print_language(cli, json_object_get(document, "language"));
 }
 
-int cli_inspect_checkpoint(Cli *cli, const char *path)
+/* What the file says of itself; NULL after the error was printed. */
+static json_t *describe(Cli *cli, const char *path, int *exit_code)
 {
     FbCheckpoint *checkpoint = NULL;
     char *text = NULL;
     FbError err;
-    if (fb_checkpoint_open(cli->context, path, &checkpoint, &err) != FB_OK) {
-        return cli_error(cli, &err);
-    }
-    FbStatus status = fb_checkpoint_inspect(cli->context, checkpoint, &text, &err);
+    FbStatus status = fb_checkpoint_open(cli->context, path, &checkpoint, &err);
+    status = status == FB_OK ? fb_checkpoint_inspect(cli->context, checkpoint, &text, &err) : status;
     fb_checkpoint_free(checkpoint);
     if (status != FB_OK) {
-        return cli_error(cli, &err);
+        *exit_code = cli_error(cli, &err);
+        return NULL;
     }
-    int exit_code = 0;
-    json_t *document = cli_parse_result(cli, text, &exit_code);
-    if (document == NULL) {
-        return exit_code;
+    return cli_parse_result(cli, text, exit_code);
+}
+
+/* The plan becomes part of the document. */
+static int add_plan(Cli *cli, const char *path, json_t *document)
+{
+    FbModel *model = NULL;
+    int64_t tokens;
+    int exit_code = cli_plan_tokens(cli, &tokens);
+    exit_code = exit_code ? exit_code : cli_load_language(cli, cli->context, path, tokens > 1 ? tokens + 1 : 0, &model);
+    if (!exit_code) {
+        json_object_set_new(document, "plan", cli_plan_language(cli, model, tokens, &exit_code));
     }
-    if (cli->options.format == CLI_FORMAT_JSON) {
-        return cli_print_document(cli, document);
+    fb_model_free(model);
+    return exit_code;
+}
+
+static int print_tables(Cli *cli, const char *path, const json_t *document)
+{
+    const json_t *plan = json_object_get(document, "plan");
+    if (plan != NULL) {
+        int64_t tokens = json_integer_value(json_object_get(plan, "tokens"));
+        cli_line(cli, "a run of %s token%s", cli_grouped((uint64_t)tokens), tokens == 1 ? "" : "s");
+        return cli_print_plan(cli, plan);
     }
     print_summary(cli, path, document);
-    exit_code = print_metadata(cli, json_object_get(document, "metadata"));
-    exit_code = exit_code != 0 ? exit_code : cli_print_weights(cli, document);
+    int exit_code = print_metadata(cli, json_object_get(document, "metadata"));
+    return exit_code != 0 ? exit_code : cli_print_weights(cli, document);
+}
+
+int cli_inspect_checkpoint(Cli *cli, const char *path)
+{
+    int exit_code = 0;
+    json_t *document = describe(cli, path, &exit_code);
+    if (document != NULL && cli->options.plan) {
+        exit_code = add_plan(cli, path, document);
+    }
+    if (!exit_code && cli->options.format == CLI_FORMAT_JSON) {
+        return cli_print_document(cli, document);
+    }
+    exit_code = exit_code ? exit_code : print_tables(cli, path, document);
     json_decref(document);
     return exit_code;
 }

@@ -52,6 +52,7 @@ static json_t *step_json(const FbStepInfo *info, const FbHardwarePeaks *peaks)
     json_object_set_new(step, "input", value_json(&info->input));
     json_object_set_new(step, "output", value_json(&info->output));
     json_object_set_new(step, "macs", json_integer((json_int_t)info->macs));
+    json_object_set_new(step, "weight", json_string(info->weight));
     json_object_set_new(step, "weight_bytes", json_integer((json_int_t)info->weight_bytes));
     json_object_set_new(step, "input_bytes", json_integer((json_int_t)info->input_bytes));
     json_object_set_new(step, "output_bytes", json_integer((json_int_t)info->output_bytes));
@@ -181,7 +182,8 @@ static const char *grouped(const Cli *cli, const json_t *object, const char *key
 static int print_plan_steps(Cli *cli, const json_t *steps)
 {
     static const FbColumn columns[] = {{"step", 1},  {"operator", 0}, {"name", 0},   {"runs on", 0},    {"kernel", 0}, {"row", 0},
-                                       {"input", 0}, {"output", 0},   {"MACs", 1}, {"weight bytes", 1}, {"in and out bytes", 1}, {"why not integers", 0}};
+                                       {"input", 0}, {"output", 0},   {"MACs", 1}, {"weight", 0}, {"weight bytes", 1}, {"in and out bytes", 1},
+                                       {"why not integers", 0}};
     FbTable *table = NULL;
     int exit_code = make_table(cli, columns, sizeof columns / sizeof columns[0], &table);
     size_t i;
@@ -198,7 +200,7 @@ static int print_plan_steps(Cli *cli, const json_t *steps)
         value_text(json_object_get(step, "output"), output, sizeof output);
         fb_table_add(table, (const char *const[]){number, type, text_of(step, "name"), runs_on(step),
                                                   text_of(step, "kernel"), text_of(step, "isa"), input, output, grouped(cli, step, "macs"),
-                                                  grouped(cli, step, "weight_bytes"),
+                                                  text_of(step, "weight"), grouped(cli, step, "weight_bytes"),
                                                   count_text(cli, number_of(step, "input_bytes") + number_of(step, "output_bytes")),
                                                   text_of(step, "reason")});
     }

@@ -6,7 +6,7 @@
 
 #include "command.h"
 
-/* {steps: [{name, type, fused, kernel, isa, integer, reason, input, output, macs, weight_bytes, input_bytes, output_bytes, seconds}], totals:
+/* {steps: [{name, type, fused, kernel, isa, integer, reason, input, output, macs, weight, weight_bytes, input_bytes, output_bytes, seconds}], totals:
  * {...}, operators: [...], reasons: [...]} of the session's last run; seconds, and the part of the
  * product peak that a step reached, only with `peaks`: the session was profiled. Never NULL with memory. */
 json_t *cli_steps_json(const FbSession *session, const FbHardwarePeaks *peaks);

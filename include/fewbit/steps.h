@@ -20,6 +20,7 @@ typedef struct FbStepInfo {
     FbTensor input, output; /* the first ones: type as held (u8: codes), logical shape, no data; rank -1: there is none */
     uint64_t macs;         /* multiply-accumulates; 0 for steps that are no products */
     uint64_t weight_bytes, input_bytes, output_bytes; /* constants as the step reads them; run-time inputs and outputs */
+    const char *weight;    /* how its largest constant is stored: "q4_0", "s8", "f32"; "" where there is none */
     double seconds;        /* profiled: the shortest run; 0 otherwise */
 } FbStepInfo;
 

@@ -97,11 +97,23 @@ static FbTensor describe_value(const FbBinding *binding, FbSlot slot)
     return told;
 }
 
+/* The graph's constant behind a step's input; NULL where compiling made one. */
+static const FbConst *constant_of(const FbPlan *plan, const FbStep *step, uint32_t input)
+{
+    return step->node != NULL && input < step->node->input_count ? fb_graph_constant(plan->graph, step->node->inputs[input]) : NULL;
+}
+
+static const char *stored_as(const FbPlan *plan, const FbStep *step, uint32_t input)
+{
+    const FbConst *constant = constant_of(plan, step, input);
+    return constant != NULL && constant->encoding != NULL ? constant->encoding->code->name : fb_dtype_name(plan->values[step->inputs[input]].dtype);
+}
+
 /* Bytes of a constant as the step reads it: its codes on integers, decoded otherwise. */
 static uint64_t constant_bytes(const FbPlan *plan, const FbStep *step, uint32_t input)
 {
     const FbPlanValue *value = &plan->values[step->inputs[input]];
-    const FbConst *constant = step->node != NULL && input < step->node->input_count ? fb_graph_constant(plan->graph, step->node->inputs[input]) : NULL;
+    const FbConst *constant = constant_of(plan, step, input);
     uint64_t amount = 0;
     if (step->integer && constant != NULL && constant->encoding != NULL) {
         return fb_encoding_bits(constant->encoding, &constant->shape, &amount) ? (amount + 7) / 8 : 0;
@@ -114,12 +126,16 @@ static uint64_t constant_bytes(const FbPlan *plan, const FbStep *step, uint32_t 
 static void count_bytes(const FbBinding *binding, const FbStep *step, FbStepInfo *info)
 {
     const FbPlan *plan = binding->instance->plan;
+    uint64_t largest = 0;
     for (uint32_t i = 0; i < step->input_count; i++) {
         if (step->inputs[i] == FB_NONE) {
             continue;
         }
         if (plan->values[step->inputs[i]].is_constant) {
-            info->weight_bytes += constant_bytes(plan, step, i);
+            uint64_t bytes = constant_bytes(plan, step, i);
+            info->weight_bytes += bytes;
+            info->weight = bytes > largest ? stored_as(plan, step, i) : info->weight;
+            largest = bytes > largest ? bytes : largest;
         } else {
             info->input_bytes += binding->values[step->inputs[i]].tensor.bytes;
         }
@@ -145,7 +161,7 @@ bool fb_instance_step(const FbInstance *instance, size_t index, FbStepInfo *info
         return false;
     }
     const FbStep *step = found.bound != NULL ? found.bound->step : found.stage->control;
-    *info = (FbStepInfo){.name = step->name, .type = step_type(step), .kernel = step_kernel(step, found.bound), .isa = "", .integer = step->integer && step->kind != FB_STEP_QUANTIZE,
+    *info = (FbStepInfo){.name = step->name, .type = step_type(step), .kernel = step_kernel(step, found.bound), .isa = "", .weight = "", .integer = step->integer && step->kind != FB_STEP_QUANTIZE,
                          .reason = step->reason != NULL ? step->reason : ""};
     const FbKernelPrimitive *primitive = fb_kernel_primitive_find(info->kernel);
     info->isa = primitive != NULL ? fb_kernel_primitive_row(primitive, fb_context_cpu(instance->context)) : "";

@@ -29,6 +29,7 @@ static void product_and_what_it_took_in(void **state)
     assert_string_equal(info.reason, "");
     assert_false(info.integer);
     assert_int_equal(info.macs, 2 * 3 * 4);
+    assert_string_equal(info.weight, "f32");
     assert_int_equal(info.weight_bytes, 3 * 4 * 4);
     assert_int_equal(info.input_bytes, 2 * 3 * 4);
     assert_int_equal(info.output_bytes, 2 * 4 * 4);
@@ -41,6 +42,7 @@ static void product_and_what_it_took_in(void **state)
     assert_true(fb_session_step(f.session, 1, &info));
     assert_string_equal(info.type, "Cos");
     assert_string_equal(info.kernel, "operator");
+    assert_string_equal(info.weight, "");
     assert_int_equal(info.macs, 0);
     assert_false(fb_session_step(f.session, 2, &info));
     end(&f);

@@ -24,3 +24,14 @@ echo "exit $?"
 } > tiny.bin
 $FEWBIT inspect tiny.bin | head -3
 $FEWBIT inspect tiny.bin --json | sed -n '/"language"/,/}/p'
+# the steps of a run: of one token, of three
+rows() {
+    sed -E -e 's/ +(scalar|avx[a-z0-9]*|amx|neon)  /  ROW  /' -e 's/  +/  /g'
+}
+$FEWBIT inspect tiny.bin --plan | rows
+$FEWBIT inspect tiny.bin --plan --shape input_ids=3 --format csv | grep logits | cut -d, -f2-4,7-12
+$FEWBIT inspect tiny.bin --plan --mode float --json | grep -E '"(mode|tokens)": ([0-9]|"f)'
+for wrong in '--shape input_ids=0' '--shape pixels=2' '--context 4' '--mode fast'; do
+    $FEWBIT inspect tiny.bin --plan $wrong
+    echo "exit $?"
+done

@@ -4,7 +4,7 @@ rows() {
     sed -E -e 's/ +(scalar|avx[a-z0-9]*|amx|neon)  /  ROW  /' -e 's/"isa": "[a-z0-9]+"/"isa": "ISA"/' -e 's/  +/  /g'
 }
 $FEWBIT inspect "$data/fashion.onnx" --plan --mode float | rows
-$FEWBIT inspect "$data/fashion.onnx" --plan --shape pixels=2x1x28x28 --format csv | cut -d, -f2-4,7-11 | tail -2
+$FEWBIT inspect "$data/fashion.onnx" --plan --shape pixels=2x1x28x28 --format csv | cut -d, -f2-4,7-12 | tail -2
 $FEWBIT quantize "$data/fashion.onnx" -c "$data/calibration.npz" -o q.onnx --quiet > /dev/null
 $FEWBIT inspect q.onnx --plan --mode simulated --isa scalar | grep Gemm | sed -E 's/^ *[0-9]+ +//'
 $FEWBIT inspect q.onnx --plan --mode integer --json > plan.json
