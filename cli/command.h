@@ -57,7 +57,7 @@ typedef struct CliOptions {
     int chat;                         /* generate, as all that follows */
     int64_t token_limit, top_k;
     double temperature, top_p, min_p;
-    const char *prompt_file, *tokenizer, *system;
+    const char *prompt_file, *tokenizer, *system, *completion;
     CliList prompts, ids;
     int64_t windows;                  /* --windows; evaluate --metric */
     const char *metric;

@@ -1,4 +1,4 @@
-/* fewbit help [COMMAND] [--man] */
+/* fewbit help [COMMAND] [--man] [--completion bash] */
 #include <stdio.h>
 #include <string.h>
 
@@ -20,7 +20,12 @@ static int run(Cli *cli)
                              near ? "'?" : "");
         }
     }
-    if (cli->options.man) {
+    if (cli->options.completion) {
+        if (strcmp(cli->options.completion, "bash") != 0) {
+            return cli_usage(cli, "--completion is bash, not '%s'", cli_shown(cli->options.completion));
+        }
+        cli_print_completion(stdout);
+    } else if (cli->options.man) {
         cli_print_man(stdout, about);
     } else if (about) {
         cli_print_help(stdout, about);
@@ -30,7 +35,8 @@ static int run(Cli *cli)
     return CLI_EXIT_OK;
 }
 
-static const char *const examples[] = {"fewbit help quantize", "the same as fewbit quantize --help", NULL};
+static const char *const examples[] = {"fewbit help quantize", "the same as fewbit quantize --help",
+                                       "eval \"$(fewbit help --completion bash)\"", "commands and options completed by the Tab key, in this shell", NULL};
 
 const CliCommand cli_help = {.name = "help",
                              .summary = "help on a command",

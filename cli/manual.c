@@ -1,4 +1,4 @@
-/* --help and manual pages from one source: the tables of commands and options. */
+/* --help, manual pages and completion from one source: the tables of commands and options. */
 #include "manual.h"
 
 #include <string.h>
@@ -135,6 +135,38 @@ static void man_options(FILE *out, const CliCommand *command)
             roff_line(out, "", option->help);
         }
     }
+}
+
+/* Options of every command; what is no option is a file, but for the commands themselves. */
+void cli_print_completion(FILE *out)
+{
+    fputs("# Completes fewbit's commands and options. Made by: fewbit help --completion bash\n"
+          "_fewbit() {\n"
+          "    local word=${COMP_WORDS[COMP_CWORD]} commands=\"", out);
+    for (size_t i = 0; i < cli_command_count; i++) {
+        fprintf(out, "%s%s", i ? " " : "", cli_commands[i]->name);
+    }
+    fputs("\" options\n    case ${COMP_WORDS[1]} in\n", out);
+    for (size_t i = 0; i < cli_command_count; i++) {
+        fprintf(out, "    %s) options=\"", cli_commands[i]->name);
+        for (size_t o = 0, first = 1; o < cli_option_count; o++) {
+            if (cli_options[o].mask & cli_commands[i]->mask) {
+                fprintf(out, "%s--%s", first ? "" : " ", cli_options[o].name);
+                first = 0;
+            }
+        }
+        fputs("\" ;;\n", out);
+    }
+    fputs("    *) options=\"--help --version\" ;;\n"
+          "    esac\n"
+          "    COMPREPLY=()\n"
+          "    if [[ $word == -* ]]; then\n"
+          "        COMPREPLY=($(compgen -W \"$options\" -- \"$word\"))\n"
+          "    elif [[ $COMP_CWORD == 1 || ${COMP_WORDS[1]} == help ]]; then\n"
+          "        COMPREPLY=($(compgen -W \"$commands\" -- \"$word\"))\n"
+          "    fi\n"
+          "}\n"
+          "complete -o default -F _fewbit fewbit\n", out);
 }
 
 void cli_print_man(FILE *out, const CliCommand *command)

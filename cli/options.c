@@ -35,7 +35,7 @@ const CliOption cli_options[] = {
      "texts or token ids", CLI_TEXT, AT(data), CLI_CALIBRATE},
     {"data", 'd', "DATA", "samples: a folder of pictures, .npz, .npy, .jsonl, or test_data_set folders; of a language model a text (.txt), or .jsonl with "
      "texts, token ids or questions", CLI_TEXT, AT(data), CLI_EVALUATE},
-    {"metric", 0, "NAME,...", "language models: perplexity, kld, same_top, accuracy (default: all that can be had); the first is what --max-loss looks at",
+    {"metric", 0, "NAME,...", "language models: perplexity, kld, same_top, accuracy (default: all that can be had, as always with --json); the first is what --max-loss looks at",
      CLI_TEXT, AT(metric), CLI_EVALUATE},
     {"context", 0, "N", "language models: tokens of a window (default 512)", CLI_COUNT, AT(positions), CLI_EVALUATE | CLI_CALIBRATE},
     {"windows", 0, "N", "language models: how many windows of the text (default: all)", CLI_COUNT, AT(windows), CLI_EVALUATE | CLI_CALIBRATE},
@@ -94,6 +94,7 @@ const CliOption cli_options[] = {
     {"json", 0, NULL, "same as --format json", CLI_FLAG, AT(json), CLI_ALL & ~CLI_HELP},
     {"quiet", 'q', NULL, "no progress and no notes", CLI_FLAG, AT(quiet), CLI_ALL & ~CLI_HELP},
     {"man", 0, NULL, "as manual page source", CLI_FLAG, AT(man), CLI_HELP},
+    {"completion", 0, "SHELL", "a script that completes commands and options: bash", CLI_TEXT, AT(completion), CLI_HELP},
     {"help", 'h', NULL, "show this help", CLI_FLAG, AT(help), CLI_ALL},
     {"version", 0, NULL, "show the version", CLI_FLAG, AT(version), CLI_ALL},
 };

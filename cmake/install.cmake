@@ -18,7 +18,7 @@ install(FILES ${PROJECT_BINARY_DIR}/fewbit.pc DESTINATION ${CMAKE_INSTALL_LIBDIR
 
 if(FEWBIT_BUILD_COMMAND)
     install(TARGETS fewbit_command RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
-    # Manual pages come from the command itself, so that they cannot differ from --help.
+    # Manual pages and completion come from the command itself, so that they cannot differ from --help.
     set(pages)
     foreach(command "" inspect quantize calibrate evaluate bench generate tokenize list cpu help)
         string(REGEX REPLACE "-$" "" page "fewbit-${command}")
@@ -29,6 +29,12 @@ if(FEWBIT_BUILD_COMMAND)
             DEPENDS fewbit_command)
         list(APPEND pages ${file})
     endforeach()
-    add_custom_target(fewbit_manual ALL DEPENDS ${pages})
+    set(completion ${PROJECT_BINARY_DIR}/completion/fewbit)
+    add_custom_command(OUTPUT ${completion}
+        COMMAND ${CMAKE_COMMAND} -E make_directory ${PROJECT_BINARY_DIR}/completion
+        COMMAND $<TARGET_FILE:fewbit_command> help --completion bash > ${completion}
+        DEPENDS fewbit_command)
+    add_custom_target(fewbit_manual ALL DEPENDS ${pages} ${completion})
     install(FILES ${pages} DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+    install(FILES ${completion} DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)
 endif()
