@@ -6,6 +6,7 @@
 #include "language_input.h"
 #include "model_input.h"
 #include "samples.h"
+#include "tokenizer_input.h"
 
 /* Adds the files of --merge; the first one starts when there is no data. */
 static int merge_files(Cli *cli, FbStatistics **statistics)
@@ -98,6 +99,9 @@ static int run_language(Cli *cli)
     }
     if (!exit_code && options->data) {
         exit_code = cli_load_tokenizer(cli, cli->operands[0], cli_may_hold_ids(options->data), &tokenizer);
+    }
+    if (!exit_code) {
+        cli_check_tokenizer(cli, tokenizer, model);
     }
     if (!exit_code) {
         FbImportanceOptions wanted = {.struct_bytes = sizeof wanted, .context = (size_t)options->positions, .windows = (size_t)options->windows,

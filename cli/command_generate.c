@@ -334,7 +334,10 @@ static int run(Cli *cli)
     exit_code = exit_code || o->chat ? exit_code : cli_read_prompts(&generation);
     generation.positions = positions_wanted(&generation);
     exit_code = exit_code ? exit_code : cli_load_language(cli, cli->context, cli->operands[0], generation.positions, &generation.model);
-    exit_code = exit_code ? exit_code : open_generator(&generation);
+    if (!exit_code) {
+        cli_check_tokenizer(cli, generation.tokenizer, generation.model);
+        exit_code = open_generator(&generation);
+    }
     generation.load_seconds = cli_seconds() - begin;
     exit_code = exit_code ? exit_code : o->chat ? cli_chat(&generation) : generate_texts(&generation);
     if (generation.generator && generation.first_seconds > 0) {
@@ -355,7 +358,7 @@ static const char *const examples[] = {
 const CliCommand cli_generate = {
     .name = "generate",
     .summary = "text from a language model",
-    .operands = "MODEL (-p TEXT | --prompts FILE | --chat)",
+    .operands = "MODEL (-p TEXT | --prompts FILE | --ids N,N,... | --chat)",
     .mask = CLI_GENERATE,
     .least_operands = 1,
     .most_operands = 1,

@@ -1,12 +1,11 @@
 /* fewbit tokenize MODEL -p TEXT | --ids N,N,... */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "console.h"
 #include "generate_text.h"
-#include "language_input.h"
+#include "tokenizer_input.h"
 
 /* The tokens of one text as rows; a NUL inside a piece ends what is shown of it. */
 static int add_tokens(Cli *cli, const FbTokenizer *tokenizer, const char *text, FbTable *table, json_t *texts)
@@ -34,35 +33,13 @@ static int add_tokens(Cli *cli, const FbTokenizer *tokenizer, const char *text, 
     return 0;
 }
 
-static int parse_ids(Cli *cli, const char *text, int32_t **ids, size_t *count)
-{
-    const char *whole = text;
-    size_t most = strlen(text) / 2 + 1;
-    *ids = malloc(most * sizeof **ids);
-    *count = 0;
-    while (*ids != NULL && *count < most) {
-        char *end;
-        errno = 0;
-        long value = strtol(text, &end, 10);
-        if (end == text || errno != 0 || value < 0 || value > INT32_MAX || (*end != ',' && *end != '\0')) {
-            return cli_usage(cli, "--ids %s: numbers with commas between them are wanted", whole);
-        }
-        (*ids)[(*count)++] = (int32_t)value;
-        if (*end == '\0') {
-            return 0;
-        }
-        text = end + 1;
-    }
-    return cli_error(cli, &(FbError){FB_ERR_NO_MEMORY, "out of memory: ids"});
-}
-
 static int print_text(Cli *cli, const FbTokenizer *tokenizer, const char *list)
 {
     int32_t *ids = NULL;
     size_t count, bytes;
     char *text;
     FbError err;
-    int exit_code = parse_ids(cli, list, &ids, &count);
+    int exit_code = cli_parse_ids(cli, list, &ids, &count);
     if (!exit_code && fb_tokenizer_decode(tokenizer, ids, count, FB_TOKENS_SHOW_SPECIAL, &text, &bytes, &err) != FB_OK) {
         exit_code = cli_error(cli, &err);
     } else if (!exit_code) {

@@ -10,6 +10,7 @@
 #include "language_input.h"
 #include "model_input.h"
 #include "options.h"
+#include "tokenizer_input.h"
 
 /* What --metric can name. */
 typedef enum LanguageMetric { METRIC_PERPLEXITY = 0, METRIC_KLD, METRIC_SAME_TOP, METRIC_ACCURACY, METRIC_COUNT } LanguageMetric;
@@ -276,6 +277,9 @@ int cli_evaluate_language(Cli *cli)
     if (!exit_code) {
         warn_of_context(cli, model);
         exit_code = cli_load_tokenizer(cli, cli->operands[0], cli_may_hold_ids(options->data), &tokenizer);
+    }
+    if (!exit_code) {
+        cli_check_tokenizer(cli, tokenizer, model);
     }
     if (!exit_code) {
         FbLanguageEvaluateOptions wanted = {.struct_bytes = sizeof wanted,

@@ -82,31 +82,15 @@ static int add_text(CliGeneration *run, const char *text, size_t bytes)
     return add_prompt(run, prompt);
 }
 
-/* "1,2,3" */
 static int add_ids(CliGeneration *run, const char *list)
 {
-    size_t count = 1;
-    for (const char *c = list; *c; c++) {
-        count += *c == ',';
+    CliPrompt prompt = {.text = NULL};
+    int exit_code = cli_parse_ids(run->cli, list, &prompt.ids, &prompt.count);
+    if (exit_code) {
+        free(prompt.ids);
+        return exit_code;
     }
-    CliPrompt prompt = {.ids = malloc(count * sizeof *prompt.ids)};
-    if (!prompt.ids) {
-        return no_memory(run->cli);
-    }
-    for (const char *at = list;; at++) {
-        char *end;
-        errno = 0;
-        long id = strtol(at, &end, 10);
-        if (end == at || errno || id < 0 || id > INT32_MAX || (*end && *end != ',')) {
-            free(prompt.ids);
-            return cli_usage(run->cli, "--ids must be token ids, as in 1,2,3; not '%s'", cli_shown(list));
-        }
-        prompt.ids[prompt.count++] = (int32_t)id;
-        at = end;
-        if (!*at) {
-            return add_prompt(run, prompt);
-        }
-    }
+    return add_prompt(run, prompt);
 }
 
 /* One prompt per line; empty lines are left out. */

@@ -5,6 +5,7 @@
 #include <jansson.h>
 
 #include "language_input.h"
+#include "tokenizer_input.h"
 
 typedef struct CliPrompt {
     char *text;          /* NULL: given as ids */

@@ -1,4 +1,4 @@
-/* Opening what the person named as a language model, and its tokenizer. */
+/* Opening what the person named as a language model. */
 #include "language_input.h"
 
 #include <stdio.h>
@@ -34,43 +34,6 @@ int cli_load_language(Cli *cli, FbContext *context, const char *path, int64_t po
     }
     fb_checkpoint_free(checkpoint);
     return status == FB_OK ? 0 : cli_error(cli, &err);
-}
-
-/* The folder of a file, or "."; false: too long. */
-static int folder_of(const char *path, char *folder, size_t bytes)
-{
-    const char *slash = strrchr(path, '/');
-    int length = slash ? snprintf(folder, bytes, "%.*s", (int)(slash - path + (slash == path)), path) : snprintf(folder, bytes, ".");
-    return length >= 0 && (size_t)length < bytes;
-}
-
-int cli_load_tokenizer(Cli *cli, const char *model_path, int missing_ok, FbTokenizer **tokenizer)
-{
-    FbError err, second;
-    char folder[4096];
-    const char *path = cli->options.tokenizer ? cli->options.tokenizer : model_path;
-    *tokenizer = NULL;
-    if (fb_tokenizer_open(cli->context, path, tokenizer, &err) == FB_OK) {
-        return 0;
-    }
-    if (!cli->options.tokenizer && folder_of(model_path, folder, sizeof folder) &&
-        fb_tokenizer_open(cli->context, folder, tokenizer, &second) == FB_OK) {
-        if (err.status == FB_ERR_UNSUPPORTED) { /* the model has one, and it is not this one */
-            cli_warn(cli, "other-tokenizer", "%s; the tokenizer beside it is taken instead", err.message);
-        }
-        return 0;
-    }
-    if (missing_ok && !cli->options.tokenizer) {
-        if (err.status != FB_ERR_FORMAT) {
-            cli_warn(cli, "no-tokenizer", "%s; no tokenizer is used", err.message);
-        }
-        return 0;
-    }
-    int exit_code = cli_error(cli, &err);
-    if (!cli->options.tokenizer) {
-        cli_note(cli, "--tokenizer FILE names a tokenizer%s", cli->command == &cli_generate ? "; --ids 1,2,3 needs none" : "");
-    }
-    return exit_code;
 }
 
 int cli_may_hold_ids(const char *data)

@@ -74,7 +74,9 @@ FbStatus fb_tokenizer_open(FbContext *context, const char *path, FbTokenizer **t
     if (status != FB_OK) {
         fb_tokenizer_free(*tokenizer);
         *tokenizer = NULL;
-        return fb_error_context(err, status, "%s", fb_path_shown(path, shown, sizeof shown));
+        fb_path_shown(path, shown, sizeof shown);
+        bool told = err != NULL && strncmp(err->message, shown, strlen(shown)) == 0; /* some readers name the file themselves */
+        return told ? status : fb_error_context(err, status, "%s", shown);
     }
     return FB_OK;
 }

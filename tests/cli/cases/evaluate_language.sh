@@ -36,6 +36,7 @@ head -c 1000 base.fbl > short.fbl
 "$FEWBIT" evaluate m.gguf --data text.txt --metric kld
 "$FEWBIT" evaluate m.gguf --data text.txt --metric perplexty
 "$FEWBIT" evaluate m.gguf --data text.txt --max-loss 1
-"$FEWBIT" evaluate "$data/stories260K.bin" --data text.txt
+cp "$data/stories260K.bin" alone.bin
+"$FEWBIT" evaluate alone.bin --data text.txt
 "$FEWBIT" evaluate "$data/stories260K.bin" --tokenizer "$data/tok512.bin" --data text.txt --windows 4
 ls

@@ -28,5 +28,25 @@ for wrong in '' '--chat' '--prompts nothing' '--ids 1,x' '--ids 9999' '-p x --te
     generate m.gguf $wrong
     echo "exit $?"
 done
+# where the tokenizer comes from: beside llama2.c's files, named, or what is wrong with the model
+mkdir apart
+cp "$data/stories260K.bin" apart/m.bin
+generate apart/m.bin -p "The cat" -n 4
+echo "exit $?"
+cp "$data/tok512.bin" apart/tok512.bin
+generate apart/m.bin -p "The cat" -n 4 -q
+"$FEWBIT" tokenize apart/m.bin -p "The cat" --json | grep '"kind"'
+cp "$data/tok512.bin" apart/tokenizer.bin
+generate apart/m.bin -p "The cat" -n 4
+echo "exit $?"
+head -c 20000 m.gguf > cut.gguf
+generate cut.gguf -p x
+echo "exit $?"
+"$FEWBIT" tokenize cut.gguf -p x
+echo "exit $?"
+echo '{' > broken.json
+"$FEWBIT" tokenize broken.json -p x
+echo "exit $?"
+generate m.gguf --tokenizer "$data/ggml-vocab-llama-spm.gguf" -p "" -n 2
 generate "$SOURCE/examples/fashion/fashion.onnx" -p x
 echo "exit $?"
