@@ -160,11 +160,13 @@ FbStatus fb_kv_cache_reserve(FbKvCache *cache, FbKvLayer *layer, int64_t sequenc
 
 /* ---- elements ---- */
 
-/* One run of numbers to codes of `step` apart; returns the scale as stored. */
+/* One run of numbers to codes of `step` apart; returns the scale as stored, which is none where a number is not finite: that must not be lost. */
 static uint16_t encode_run(const float *from, size_t count, int8_t *to, size_t step)
 {
     float largest = 0.0f;
+    bool finite = true;
     for (size_t i = 0; i < count; i++) {
+        finite = finite && isfinite(from[i]);
         largest = fabsf(from[i]) > largest ? fabsf(from[i]) : largest;
     }
     const float scale = largest / 127.0f, inverse = scale > 0 ? 1.0f / scale : 0.0f;
@@ -172,7 +174,7 @@ static uint16_t encode_run(const float *from, size_t count, int8_t *to, size_t s
         float code = roundf(from[i] * inverse);
         to[i * step] = code >= -127.0f && code <= 127.0f ? (int8_t)code : code > 0 ? 127 : code < 0 ? -127 : 0;
     }
-    return fb_f32_to_f16(scale);
+    return fb_f32_to_f16(finite ? scale : NAN);
 }
 
 /* A vector of `count` numbers whose elements lie `step` apart; `base` is where the part begins, `place` the vector's number in it. */

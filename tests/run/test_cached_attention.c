@@ -231,6 +231,28 @@ static void stored_types_are_close(void **state)
     }
 }
 
+/* A key or value that is not a number is not lost in any type. */
+static void keeps_what_is_no_number(void **state)
+{
+    (void)state;
+    for (int type = FB_CACHE_F32; type <= FB_CACHE_Q8_0; type++) {
+        for (int kind = 0; kind < 4; kind++) {
+            Bench b;
+            begin(&b, (Setting){.depth = 33, .value_depth = 16, .type = (FbCacheType)type});
+            *(kind % 2 == 0 ? b.k + 5 : b.v + 5) = kind < 2 ? NAN : INFINITY;
+            float *y = run_chunks(&b, TOKENS), sum = 0;
+            for (size_t i = 0; i < 16; i++) { /* the first token sees itself only */
+                sum += y[i];
+            }
+            if (isfinite(sum)) {
+                fail_msg("type %d, kind %d: lost", type, kind);
+            }
+            free(y);
+            end(&b);
+        }
+    }
+}
+
 static void bits_do_not_depend_on_cuts(void **state)
 {
     (void)state;
@@ -407,6 +429,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(equals_definition),
         cmocka_unit_test(stored_types_are_close),
+        cmocka_unit_test(keeps_what_is_no_number),
         cmocka_unit_test(bits_do_not_depend_on_cuts),
         cmocka_unit_test(sequences_are_apart),
         cmocka_unit_test(equals_onnx),
