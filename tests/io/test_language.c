@@ -164,6 +164,10 @@ static void test_meanings(void **state)
     llama_refused("quantization_config", "{\"bits\":4}", FB_ERR_UNSUPPORTED, "quantization_config");
     llama_refused("text_config", "{}", FB_ERR_UNSUPPORTED, "text_config");
     llama_refused("sliding_window", "\"far\"", FB_ERR_FORMAT, "'sliding_window' must be one integer");
+    FbModel *model; /* transformers does not look at it in a Llama */
+    assert_int_equal(build(text_with(llama, "sliding_window", "2"), maker_llama, 16, &model), FB_OK);
+    assert_int_equal(fb_language_info(model)->window, 0);
+    fb_model_free(model);
     refused_text(NULL, maker_llama, FB_ERR_UNSUPPORTED, "config.json");
     refused_text("[]", maker_llama, FB_ERR_FORMAT, "config.json must be an object");
     refused_text("{", maker_llama, FB_ERR_FORMAT, "config.json: line 1");

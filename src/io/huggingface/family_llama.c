@@ -18,7 +18,12 @@ static FbStatus read_llama(FbLanguageConfig *config, FbLanguageSpec *spec, FbErr
     if (experts > 0 || spec->family == &fb_family_mixtral) {
         FB_TRY(fb_config_mixture(config, "num_local_experts", NULL, spec, err));
     }
-    return fb_config_sliding(config, spec, 1, 0, err);
+    FB_TRY(fb_config_sliding(config, spec, 1, 0, err));
+    if (config->json != NULL && spec->family == &fb_family_llama) { /* such models never slide, whatever the key says */
+        spec->info.window = 0;
+        spec->sliding = NULL;
+    }
+    return FB_OK;
 }
 
 static FbStatus read_mistral(FbLanguageConfig *config, FbLanguageSpec *spec, FbError *err)
