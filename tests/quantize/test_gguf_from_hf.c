@@ -379,15 +379,66 @@ static void test_refusals(void **state)
     WRITE(uneven);
     assert_int_equal(convert("f32", NULL), FB_ERR_FORMAT);
     assert_non_null(strstr(err.message, "q_proj"));
+    static const Tensor cube[] = {{"model.layers.0.self_attn.q_proj.weight", 3, {4, 2, 2}}};
+    WRITE(cube);
+    assert_int_equal(convert("f32", NULL), FB_ERR_FORMAT);
+    assert_non_null(strstr(err.message, "4x2x2"));
     write_text("config.json", "{\"model_type\":\"llama\"");
     FbCheckpoint *in;
     assert_int_not_equal(fb_checkpoint_open(context, model, &in, &err), FB_OK);
+}
+
+/* config.json with this member. */
+static void refuse_llama_with(const char *member, FbStatus status, const char *says)
+{
+    static const Tensor small[] = {{"model.embed_tokens.weight", 2, {4, 4}}};
+    char text[1024];
+    WRITE(small);
+    snprintf(text, sizeof text, "{%s,\"model_type\":\"llama\",\"hidden_size\":4,\"num_attention_heads\":1}", member);
+    write_text("config.json", text);
+    FbStatus found = convert("f32", NULL);
+    if (found != status || strstr(err.message, says) == NULL) {
+        fail_msg("%s: status %d, '%s'", member, (int)found, err.message);
+    }
+}
+
+static void test_settings(void **state)
+{
+    (void)state;
+    refuse_llama_with("\"quantization_config\":{\"quant_method\":\"bitsandbytes\"}", FB_ERR_UNSUPPORTED, "'quantization_config'");
+    refuse_llama_with("\"rope_parameters\":{\"rope_type\":\"llama3\",\"factor\":1e300,\"original_max_position_embeddings\":2}", FB_ERR_FORMAT, "divides a frequency by inf");
+    refuse_llama_with("\"rope_parameters\":{\"rope_type\":\"llama3\",\"factor\":0,\"original_max_position_embeddings\":2}", FB_ERR_FORMAT, "divides a frequency by 0");
+    write_text("config.json", "{\"model_type\":\"phi3\",\"hidden_size\":4,\"num_attention_heads\":1,\"partial_rotary_factor\":1e300}");
+    assert_int_equal(convert("f32", NULL), FB_ERR_FORMAT);
+    assert_non_null(strstr(err.message, "cannot be rotated"));
+    write_text("config.json", "{\"model_type\":\"phi3\",\"rope_scaling\":{\"type\":\"longrope\",\"long_factor\":[1,\"x\"],\"short_factor\":[1,1]}}");
+    assert_int_equal(convert("f32", NULL), FB_ERR_FORMAT);
+    assert_non_null(strstr(err.message, "positive numbers"));
+}
+
+/* Many layers of one expert each, of very many: refused before there is room for all of them. */
+static void test_missing_experts(void **state)
+{
+    (void)state;
+    enum { LAYERS = 400 };
+    static Tensor tensors[LAYERS];
+    static char names[LAYERS][64];
+    for (int i = 0; i < LAYERS; i++) {
+        snprintf(names[i], sizeof names[i], "model.layers.%d.mlp.experts.0.up_proj.weight", i);
+        tensors[i] = (Tensor){names[i], 2, {1, 2}};
+    }
+    WRITE(tensors);
+    write_text("config.json", "{\"model_type\":\"qwen3_moe\",\"num_hidden_layers\":400,\"num_experts\":65536,\"num_attention_heads\":1}");
+    assert_int_equal(convert("f16", NULL), FB_ERR_FORMAT);
+    assert_non_null(strstr(err.message, "far less tensors"));
+    assert_true(fb_context_memory_peak(context) < 16 << 20); /* 210 MB, were all made room for */
 }
 
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {TEST(test_llama), TEST(test_experts), TEST(test_families), TEST(test_unknown), TEST(test_byte_level),
-                                       TEST(test_sentence_piece), TEST(test_no_tokenizer), TEST(test_equal_tokens), TEST(test_refusals)};
+                                       TEST(test_sentence_piece), TEST(test_no_tokenizer), TEST(test_equal_tokens), TEST(test_refusals),
+                                       TEST(test_settings), TEST(test_missing_experts)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -59,6 +59,9 @@ static const char *key_of(const FbHfModel *model, const char *suffix, char *out)
 static FbStatus put_count(const FbHfModel *model, FbGgufWriter *writer, const char *suffix, int64_t value, FbError *err)
 {
     char key[KEY_ROOM];
+    if (value < 0 || value > UINT32_MAX) {
+        return fb_error_set(err, FB_ERR_FORMAT, "config.json: '%s' would be %lld", suffix, (long long)value);
+    }
     return fb_gguf_put_u32(writer, key_of(model, suffix, key), (uint32_t)value, err);
 }
 
@@ -201,7 +204,8 @@ static FbStatus put_rope(const FbHfModel *model, FbGgufWriter *writer, FbError *
         fb_hf_integer(model, (const char *const[]){"max_position_embeddings", NULL}, &context);
         original = context;
         fb_hf_integer(model, (const char *const[]){"original_max_position_embeddings", NULL}, &original);
-        original = (int64_t)rope_number(model, "original_max_position_embeddings", (double)original);
+        double within = rope_number(model, "original_max_position_embeddings", (double)original);
+        original = within >= 0.0 && within <= UINT32_MAX ? (int64_t)within : original;
         FB_TRY(put_count(model, writer, "rope.scaling.original_context_length", original, err));
         if (json_is_array(fb_hf_rope(model, "long_factor"))) {
             double scale = original > 1 ? (double)context / (double)original : 1.0;
@@ -211,10 +215,16 @@ static FbStatus put_rope(const FbHfModel *model, FbGgufWriter *writer, FbError *
     }
     int64_t size = head_size(model);
     if ((phi3 || llama || neox) && size > 0) {
-        FB_TRY(put_count(model, writer, "rope.dimension_count", llama ? size : (int64_t)(partial_factor(model) * (double)size), err));
+        double part = llama ? 1.0 : partial_factor(model);
+        if (!(part > 0.0 && part <= 1.0)) {
+            return fb_error_set(err, FB_ERR_FORMAT, "config.json: %g of a head's dimensions cannot be rotated", part);
+        }
+        FB_TRY(put_count(model, writer, "rope.dimension_count", (int64_t)(part * (double)size), err));
     }
     return FB_OK;
 }
+
+static bool is_divisor(float value) { return value > 0.0f && isfinite(value); }
 
 /* Divisors of the rotary frequencies: 1 for short waves, the factor for long ones, a blend between. Source: transformers, llama3 scaling. */
 static FbStatus add_llama3(FbHfModel *model, FbError *err)
@@ -240,6 +250,9 @@ static FbStatus add_llama3(FbHfModel *model, FbError *err)
         values[i] = (double)wave < original / high  ? 1.0f
                     : (double)wave > original / low ? (float)factor
                                                     : 1.0f / ((1.0f - smooth) / (float)factor + smooth);
+        if (!is_divisor(values[i])) {
+            return fb_error_set(err, FB_ERR_FORMAT, "config.json: the rotary scaling 'llama3' divides a frequency by %g", (double)values[i]);
+        }
     }
     tensor->shape = (FbShape){1, {size / 2}};
     tensor->values = values;
@@ -260,6 +273,9 @@ static FbStatus add_factors(FbHfModel *model, const char *from, const char *name
     }
     for (size_t i = 0; i < count; i++) {
         values[i] = (float)json_number_value(json_array_get(list, i));
+        if (!is_divisor(values[i])) {
+            return fb_error_set(err, FB_ERR_FORMAT, "config.json: '%s' of the rotary scaling must hold positive numbers", from);
+        }
     }
     tensor->shape = (FbShape){1, {(int64_t)count}};
     tensor->values = values;
@@ -317,7 +333,8 @@ static FbStatus put_general(const FbHfModel *model, FbGgufWriter *writer, FbErro
     for (size_t i = 0; i < sizeof sampling / sizeof sampling[0]; i++) {
         const json_t *value = json_object_get(model->generation, sampling[i].from);
         if (sampling[i].count && json_is_integer(value)) {
-            FB_TRY(fb_gguf_put_s32(writer, sampling[i].to, (int32_t)json_integer_value(value), err));
+            json_int_t count = json_integer_value(value) > INT32_MAX ? INT32_MAX : json_integer_value(value);
+            FB_TRY(fb_gguf_put_s32(writer, sampling[i].to, (int32_t)(count > 0 ? count : 0), err));
         } else if (!sampling[i].count && json_is_number(value)) {
             FB_TRY(fb_gguf_put_f32(writer, sampling[i].to, (float)json_number_value(value), err));
         }

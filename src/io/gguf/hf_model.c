@@ -203,6 +203,9 @@ FbStatus fb_hf_prepare(FbHfModel *model, FbError *err)
 {
     const json_t *text = json_object_get(model->config, "text_config");
     model->text = json_is_object(text) ? text : model->config;
+    if (json_is_object(fb_hf_find(model, (const char *const[]){"quantization_config", NULL}))) { /* other names, and codes for weights */
+        return fb_error_set(err, FB_ERR_UNSUPPORTED, "config.json: 'quantization_config': the weights are quantized already; take the checkpoint in floats");
+    }
     FB_TRY(choose_family(model, err));
     read_facts(model);
     FB_TRY(fb_hf_map_tensors(model, err));

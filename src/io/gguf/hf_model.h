@@ -41,6 +41,7 @@ typedef struct FbHfModel {
     FbBytes chat_template;       /* chat_template.jinja; count 0: absent */
     FbGgufFacts facts;
     FbGgufTensor *tensors; size_t tensor_count, tensor_capacity;
+    int64_t stacked;             /* experts that the stacks have room for */
     int64_t vocabulary;          /* rows of the embedding */
 } FbHfModel;
 

@@ -49,7 +49,8 @@ static void add_part(char *line, const json_t *part)
 {
     const char *type = json_string_value(json_object_get(part, "type"));
     const json_t *pattern = json_object_get(part, "pattern");
-    const char *regex = json_string_value(json_object_get(pattern, "Regex"));
+    const char *regex = json_string_value(json_object_get(pattern, "Regex")), *behavior = json_string_value(json_object_get(part, "behavior"));
+    bool apart = behavior == NULL || strcmp(behavior, "Isolated") == 0;
     type = type != NULL ? type : "";
     add(line, line[0] != '\0' ? " " : "");
     if (strcmp(type, "ByteLevel") == 0) {
@@ -58,7 +59,7 @@ static void add_part(char *line, const json_t *part)
         add(line, json_is_true(json_object_get(part, "individual_digits")) ? "digits1" : "digits");
     } else if (strcmp(type, "Punctuation") == 0) {
         add(line, "punctuation");
-    } else if (strcmp(type, "Split") == 0 && regex != NULL && !json_is_true(json_object_get(part, "invert"))) {
+    } else if (strcmp(type, "Split") == 0 && regex != NULL && apart && !json_is_true(json_object_get(part, "invert"))) {
         add(line, "split:");
         add(line, regex);
     } else {

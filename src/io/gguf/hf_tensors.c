@@ -7,6 +7,8 @@
 #include "graph/name_table.h"
 #include "io/gguf/hf_model.h"
 
+enum { EXPERTS_MORE = 1 << 16 }; /* than there are tensors are made room for, before it is seen which are missing */
+
 /* Tensors that no runtime reads. */
 static bool is_ignored(const FbHfModel *model, const char *name)
 {
@@ -82,12 +84,14 @@ static FbStatus add_single(FbHfModel *model, const char *name, const FbTableTens
     return FB_OK;
 }
 
+static bool has_rows(const FbTableTensor *row) { return row->constant.shape.rank == 1 || row->constant.shape.rank == 2; }
+
 /* llama.cpp rotates neighbours, Hugging Face the two halves of a head: rows (head, half, pair) become (head, pair, half). */
 static FbStatus permute(const FbHfModel *model, const FbTableTensor *row, FbGgufTensor *tensor, int64_t heads, FbError *err)
 {
     int64_t rows = row->constant.shape.dims[0];
     (void)model;
-    if (heads <= 0 || rows % (2 * heads) != 0) {
+    if (!has_rows(row) || heads <= 0 || rows % (2 * heads) != 0) {
         return wrong_shape(row, err);
     }
     tensor->outer = heads;
@@ -101,7 +105,7 @@ static FbStatus permute(const FbHfModel *model, const FbTableTensor *row, FbGguf
 static FbStatus part_heads(const FbHfModel *model, const FbTableTensor *row, FbGgufTensor *tensor, FbError *err)
 {
     int64_t rows = row->constant.shape.dims[0], heads = model->facts.heads;
-    if (heads <= 0 || rows % (3 * heads) != 0) {
+    if (!has_rows(row) || heads <= 0 || rows % (3 * heads) != 0) {
         return wrong_shape(row, err);
     }
     tensor->outer = 1;
@@ -152,6 +156,9 @@ static FbStatus stack(FbHfModel *model, struct FbNameTable *stacks, const FbHfNa
     FbGgufTensor *tensor = found != FB_NONE ? &model->tensors[found] : NULL;
     if (shape->rank != 2 || name->expert >= experts) {
         return wrong_shape(row, err);
+    }
+    if (tensor == NULL && (model->stacked += experts) > (int64_t)model->checkpoint->tensor_count + EXPERTS_MORE) {
+        return fb_error_set(err, FB_ERR_FORMAT, "the checkpoint has far less tensors than %lld experts in every layer", (long long)experts);
     }
     if (tensor == NULL) {
         FB_TRY(add_single(model, full, row, &tensor, err));
