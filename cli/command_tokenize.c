@@ -101,6 +101,6 @@ const CliCommand cli_tokenize = {
     .least_operands = 1,
     .most_operands = 1,
     .run = run,
-    .description = "Reads the tokenizer in or beside MODEL (a Hugging Face folder, a GGUF file, a .bin of llama2.c), or a tokenizer.json, or vocab.json with "
-                   "merges.txt. Names of special tokens in the text become those tokens.",
+    .description = "Reads the tokenizer in or beside MODEL (a Hugging Face folder, a GGUF file, a .bin of llama2.c), or a tokenizer.json, a SentencePiece "
+                   ".model, or vocab.json with merges.txt. Names of special tokens in the text become those tokens.",
     .examples = examples};

@@ -9,7 +9,7 @@ if [ -n "${FEWBIT_PYTHON:-}" ]; then
     exit 0
 fi
 stamp=$folder/.complete
-pins="numpy==2.4.6 onnx==1.22.0 onnxruntime==1.31.1 gguf==0.19.0 safetensors==0.8.0 tokenizers==0.23.3"
+pins="numpy==2.4.6 onnx==1.22.0 onnxruntime==1.31.1 gguf==0.19.0 safetensors==0.8.0 tokenizers==0.23.3 sentencepiece==0.2.3"
 if [ ! -f "$stamp" ] || [ "$(cat "$stamp")" != "$pins" ]; then
     rm -rf "$folder"
     python3 -m venv "$folder" >&2

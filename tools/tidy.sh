@@ -12,7 +12,7 @@ files=$(printf '%s\n' "$@")
 contracts="--extra-arg-before=-include$PWD/tools/tidy_contracts.h"
 # A file that defines a function of the contracts goes without that part of them; the command sees the public headers only.
 none='^cli/\|/\(error\|file_error\|memory\)\.c$'
-base='/\(compile_types\|onnx_reader\)\.c$'
+base='/\(compile_types\|protobuf_reader\)\.c$'
 list -v "$none\|$base" | check "$contracts" || failed=1
 list "$base" | check "$contracts" --extra-arg-before=-DFB_TIDY_BASE_ONLY || failed=1
 list "$none" | check || failed=1

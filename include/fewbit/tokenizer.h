@@ -20,8 +20,8 @@ enum {
 
 typedef enum FbSpecialToken { FB_TOKEN_BOS = 0, FB_TOKEN_EOS, FB_TOKEN_EOT, FB_TOKEN_UNK, FB_TOKEN_PAD, FB_TOKEN_SPECIAL_COUNT } FbSpecialToken;
 
-/* A tokenizer.json, a Hugging Face folder (tokenizer.json, or vocab.json and merges.txt, with its configuration files), a vocab.json with merges.txt
- * beside it, a GGUF file, llama2.c's tokenizer .bin; told by content. Needs no file afterwards. *tokenizer is NULL on failure. */
+/* A tokenizer.json, a Hugging Face folder (tokenizer.json, or tokenizer.model, or vocab.json and merges.txt, with its configuration files), a vocab.json
+ * with merges.txt beside it, SentencePiece's .model, a GGUF file, llama2.c's tokenizer .bin; told by content. Needs no file afterwards. *tokenizer is NULL on failure. */
 FB_API FB_MUST_CHECK FbStatus fb_tokenizer_open(FbContext *context, const char *path, FbTokenizer **tokenizer, FbError *err);
 FB_API void fb_tokenizer_free(FbTokenizer *tokenizer); /* NULL is fine */
 

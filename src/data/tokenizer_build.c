@@ -50,6 +50,7 @@ void fb_tokenizer_free(FbTokenizer *tokenizer)
     fb_array_free(context, &tokenizer->after);
     fb_trie_reset(context, &tokenizer->added.raw);
     fb_trie_reset(context, &tokenizer->added.normalized);
+    fb_trie_reset(context, &tokenizer->added.exact);
     fb_trie_reset(context, &tokenizer->model.pieces);
     fb_trie_reset(context, &tokenizer->model.continuing);
     fb_trie_reset(context, &tokenizer->model.characters);
@@ -177,7 +178,9 @@ static FbStatus normalize_contents(FbTokenizer *tokenizer, FbText *pool, FbTrieE
         if (!token->normalized || fb_utf8_valid(content, token->bytes) != token->bytes) {
             continue;
         }
-        status = fb_normalize(&work, content, token->bytes, &text, &bytes);
+        text = content;
+        bytes = token->bytes;
+        status = token->exact ? FB_OK : fb_normalize(&work, content, token->bytes, &text, &bytes);
         if (status == FB_OK) {
             entries[(*count)++] = (FbTrieEntry){NULL, (uint32_t)bytes, (int32_t)i};
             fb_text_add_n(pool, text, bytes);
@@ -204,14 +207,16 @@ static FbStatus index_added(FbTokenizer *tokenizer, FbError *err)
     fb_text_init(&pool, tokenizer->context);
     FbStatus status = normalize_contents(tokenizer, &pool, entries, &count, err);
     status = status == FB_OK ? fb_trie_build(tokenizer->context, entries, count, &tokenizer->added.normalized, err) : status;
-    count = 0;
-    for (size_t i = 0; i < total; i++) {
-        const FbAddedToken *token = &tokenizer->added.items.items[i];
-        if (!token->normalized) {
-            entries[count++] = (FbTrieEntry){tokenizer->vocabulary.pool.data + token->at, token->bytes, (int32_t)i};
+    for (int exact = 0; exact < 2 && status == FB_OK; exact++) {
+        count = 0;
+        for (size_t i = 0; i < total; i++) {
+            const FbAddedToken *token = &tokenizer->added.items.items[i];
+            if (exact ? token->exact : !token->normalized && !token->exact) {
+                entries[count++] = (FbTrieEntry){tokenizer->vocabulary.pool.data + token->at, token->bytes, (int32_t)i};
+            }
         }
+        status = fb_trie_build(tokenizer->context, entries, count, exact ? &tokenizer->added.exact : &tokenizer->added.raw, err);
     }
-    status = status == FB_OK ? fb_trie_build(tokenizer->context, entries, count, &tokenizer->added.raw, err) : status;
     fb_text_reset(&pool);
     fb_free(tokenizer->context, entries);
     return status;

@@ -37,6 +37,9 @@ FbStatus fb_charsmap_read(FbArena *arena, const uint8_t *data, size_t bytes, FbC
         units[i] = little(data + 4 + 4 * (size_t)i);
     }
     memcpy(texts, data + 4 + trie, text_bytes);
+    if (fb_utf8_valid(texts, text_bytes) != text_bytes) { /* what follows takes normalized text for valid */
+        return fb_error_set(err, FB_ERR_FORMAT, "the map of characters has a text that is no UTF-8, at byte %zu", fb_utf8_valid(texts, text_bytes));
+    }
     *map = (FbCharsmap){units, trie / 4, texts, text_bytes + 1};
     *out = map;
     return FB_OK;
@@ -100,7 +103,7 @@ static const char *match(const FbCharsmap *map, const char *text, size_t bytes, 
         node ^= offset_of(unit);
         if (((unit >> 8) & 1) != 0) {
             uint32_t place = node < map->unit_count ? map->units[node] & 0x7fffffff : UINT32_MAX;
-            if (place >= map->text_bytes) {
+            if (place >= map->text_bytes || ((uint8_t)map->texts[place] & 0xc0) == 0x80) { /* not inside a character */
                 break;
             }
             best = map->texts + place;
@@ -111,6 +114,11 @@ static const char *match(const FbCharsmap *map, const char *text, size_t bytes, 
         }
     }
     return best;
+}
+
+const char *fb_charsmap_longest(const FbCharsmap *map, const char *text, size_t bytes, size_t *length)
+{
+    return match(map, text, bytes, true, length);
 }
 
 static void apply_longest(const FbCharsmap *map, const char *text, size_t bytes, size_t most, FbText *out)

@@ -25,12 +25,11 @@ static FbStatus append(const FbTokenizer *tokenizer, int32_t id, unsigned flags,
     }
     const char *text = tokenizer->vocabulary.pool.data + piece->text_at;
     size_t bytes = piece->text_bytes;
-    if (!*started && tokenizer->decode.strip == FB_STRIP_ONE) {
-        *started = bytes > 0;
-        if (bytes > 0 && text[0] == ' ') {
-            text++;
-            bytes--;
-        }
+    if (!*started && (tokenizer->decode.strip == FB_STRIP_ONE || tokenizer->decode.strip == FB_STRIP_EACH)) {
+        bool space = bytes > 0 && text[0] == ' ';
+        *started = bytes > (space && tokenizer->decode.strip == FB_STRIP_EACH);
+        text += space;
+        bytes -= space;
     } else if (!*started && tokenizer->decode.strip == FB_STRIP_FIRST_TOKEN) {
         *started = true;
         for (size_t i = 0; i < bytes; i++) {

@@ -74,8 +74,7 @@ static FbStatus read_tokenizer(FbTokenizer *tokenizer, const json_t *json, FbErr
     return FB_OK;
 }
 
-/* The folder of a path, without '/' at its end. */
-static FbStatus folder_of(const char *path, char *out, size_t bytes, FbError *err)
+FbStatus fb_tokenizer_folder_of(const char *path, char *out, size_t bytes, FbError *err)
 {
     const char *slash = strrchr(path, '/');
     size_t length = slash != NULL ? (size_t)(slash - path) : 1;
@@ -94,7 +93,7 @@ static FbStatus read_loaded(FbTokenizer *tokenizer, const json_t *json, const ch
 {
     char folder[PATH_BYTES];
     const char *slash = strrchr(path, '/'), *name = slash != NULL ? slash + 1 : path;
-    FB_TRY(folder_of(path, folder, sizeof folder, err));
+    FB_TRY(fb_tokenizer_folder_of(path, folder, sizeof folder, err));
     if (json_is_object(json_object_get(json, "model"))) {
         FB_TRY(read_tokenizer(tokenizer, json, err));
         return strcmp(name, "tokenizer.json") == 0 ? fb_tokenizer_read_settings(tokenizer, folder, err) : FB_OK;
@@ -136,7 +135,7 @@ FbStatus fb_tokenizer_has_file(FbContext *context, const char *path, bool *found
 
 FbStatus fb_tokenizer_read_folder(FbTokenizer *tokenizer, const char *path, FbError *err)
 {
-    static const char *const names[] = {"tokenizer.json", "vocab.json"};
+    static const char *const names[] = {"tokenizer.json", "tokenizer.model", "spiece.model", "vocab.json"};
     size_t length = strlen(path);
     char file[PATH_BYTES];
     bool found;
@@ -150,14 +149,9 @@ FbStatus fb_tokenizer_read_folder(FbTokenizer *tokenizer, const char *path, FbEr
         snprintf(file, sizeof file, "%.*s/%s", (int)length, path, names[i]);
         FB_TRY(fb_tokenizer_has_file(tokenizer->context, file, &found, err));
         if (found) {
-            return fb_tokenizer_read_json(tokenizer, file, err);
+            return strstr(names[i], ".model") != NULL ? fb_tokenizer_read_sentencepiece(tokenizer, file, err)
+                                                      : fb_tokenizer_read_json(tokenizer, file, err);
         }
     }
-    snprintf(file, sizeof file, "%.*s/tokenizer.model", (int)length, path);
-    FB_TRY(fb_tokenizer_has_file(tokenizer->context, file, &found, err));
-    return found
-               ? fb_error_set(err, FB_ERR_UNSUPPORTED,
-                              "only a SentencePiece tokenizer.model is there; make a tokenizer.json of it: python -c \"from transformers import "
-                              "AutoTokenizer as T; T.from_pretrained('.').save_pretrained('.')\"")
-               : fb_error_set(err, FB_ERR_FORMAT, "the folder has neither tokenizer.json nor vocab.json and merges.txt");
+    return fb_error_set(err, FB_ERR_FORMAT, "the folder has neither tokenizer.json nor tokenizer.model, spiece.model, or vocab.json and merges.txt");
 }

@@ -9,6 +9,9 @@
 /* A file within its bounds: of size, and of the memory that its tree may take. */
 FbStatus fb_tokenizer_json_load(FbContext *context, const char *path, json_t **out, FbError *err);
 
+/* The folder of a path, without '/' at its end. */
+FbStatus fb_tokenizer_folder_of(const char *path, char *out, size_t bytes, FbError *err);
+
 /* Whether a regular file is there; an error only when that cannot be known. */
 FbStatus fb_tokenizer_has_file(FbContext *context, const char *path, bool *found, FbError *err);
 
@@ -35,6 +38,10 @@ FbStatus fb_json_added_token(FbTokenizer *tokenizer, const json_t *json, int64_t
 
 /* What the files beside a tokenizer.json say: special tokens, ends of generation, the chat template. `folder` ends without '/'. */
 FbStatus fb_tokenizer_read_settings(FbTokenizer *tokenizer, const char *folder, FbError *err);
+/* One of these files; *out is NULL where it is missing. */
+FbStatus fb_tokenizer_load_setting(FbTokenizer *tokenizer, const char *folder, const char *name, json_t **out, FbError *err);
+/* added_tokens_decoder of a tokenizer_config.json: {"151643": {"content": ...}}. */
+FbStatus fb_json_added_decoder(FbTokenizer *tokenizer, const json_t *config, FbError *err);
 /* vocab.json and merges.txt; the settings beside them say of which model. */
 FbStatus fb_tokenizer_read_merges(FbTokenizer *tokenizer, const json_t *vocabulary, const char *vocabulary_path, const char *folder, FbError *err);
 

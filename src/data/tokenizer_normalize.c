@@ -19,6 +19,11 @@ static FbStatus refuse_growth(const FbTokenWork *work, size_t bytes)
     return fb_error_set(work->err, FB_ERR_BUDGET, "the tokenizer's normalizer makes a text of %zu bytes more than %d times longer", bytes, GROWTH_MAX);
 }
 
+FbStatus fb_normalize_check(const FbTokenWork *work, const FbText *out, size_t original)
+{
+    return too_long(out->length, original) ? refuse_growth(work, original) : FB_OK;
+}
+
 static FbStatus replace(FbTokenWork *work, const FbNormalStep *step, const char *text, size_t bytes, size_t original, FbText *out)
 {
     FbPatternRun **run = &work->runs[step - work->tokenizer->normals.items];
@@ -35,9 +40,7 @@ static FbStatus replace(FbTokenWork *work, const FbNormalStep *step, const char 
         }
         fb_text_add_n(out, text + kept, begin - kept);
         fb_text_add_n(out, (const char *)step->to.data, step->to.count);
-        if (too_long(out->length, original)) {
-            return refuse_growth(work, original);
-        }
+        FB_TRY(fb_normalize_check(work, out, original));
         kept = from = end;
         if (begin == end) { /* an empty match: the next search begins one character later */
             if (end == bytes) {
@@ -177,6 +180,8 @@ static FbStatus run_step(FbTokenWork *work, const FbNormalStep *step, const char
     case FB_NORMAL_CHARSMAP:
         fb_charsmap_apply(step->charsmap, step->longest, text, bytes, GROWTH_FREE + GROWTH_MAX * (original + 1), out);
         return FB_OK;
+    case FB_NORMAL_PIECES:
+        return fb_normalize_pieces(work, step, text, bytes, original, out);
     case FB_NORMAL_STRIP_ACCENTS:
     case FB_NORMAL_BERT_CLEAN:
     case FB_NORMAL_BERT_CHINESE:
@@ -200,9 +205,7 @@ FbStatus fb_normalize(FbTokenWork *work, const char *text, size_t bytes, const c
         if (to->failed) {
             return fb_work_memory(work, "a normalized text");
         }
-        if (too_long(to->length, original)) {
-            return refuse_growth(work, original);
-        }
+        FB_TRY(fb_normalize_check(work, to, original));
         text = to->data;
         bytes = to->length;
         turn = !turn;

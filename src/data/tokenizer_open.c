@@ -4,8 +4,9 @@
 #include "base/file.h"
 #include "base/file_error.h"
 #include "data/tokenizer_parts.h"
+#include "io/sentencepiece/sentencepiece.h"
 
-typedef enum TokenizerSource { SOURCE_GGUF, SOURCE_LLAMA2C, SOURCE_JSON, SOURCE_FOLDER } TokenizerSource;
+typedef enum TokenizerSource { SOURCE_GGUF, SOURCE_LLAMA2C, SOURCE_JSON, SOURCE_SENTENCEPIECE, SOURCE_FOLDER } TokenizerSource;
 
 static bool ends_with(const char *text, const char *end)
 {
@@ -36,13 +37,15 @@ static FbStatus source_of(FbContext *context, const char *path, TokenizerSource 
     size_t first = strspn(start, " \t\r\n");
     if (memcmp(start, "GGUF", 4) == 0) {
         *out = SOURCE_GGUF;
+    } else if (fb_sentencepiece_begins((const uint8_t *)start, sizeof start) || ends_with(path, ".model")) {
+        *out = SOURCE_SENTENCEPIECE;
     } else if (start[first] == '{') {
         *out = SOURCE_JSON;
     } else if (ends_with(path, ".bin")) {
         *out = SOURCE_LLAMA2C;
     } else {
-        return fb_error_set(err, FB_ERR_FORMAT, "%s: no tokenizer that is known: a tokenizer.json, a folder with one, a GGUF file, vocab.json and "
-                            "merges.txt, llama2.c's tokenizer.bin", fb_path_shown(path, shown, sizeof shown));
+        return fb_error_set(err, FB_ERR_FORMAT, "%s: no tokenizer that is known: a tokenizer.json, a folder with one, a GGUF file, a SentencePiece "
+                            "model, vocab.json and merges.txt, llama2.c's tokenizer.bin", fb_path_shown(path, shown, sizeof shown));
     }
     return FB_OK;
 }
@@ -56,6 +59,8 @@ static FbStatus read_source(FbTokenizer *tokenizer, const char *path, TokenizerS
         return fb_tokenizer_read_llama2c(tokenizer, path, err);
     case SOURCE_JSON:
         return fb_tokenizer_read_json(tokenizer, path, err);
+    case SOURCE_SENTENCEPIECE:
+        return fb_tokenizer_read_sentencepiece(tokenizer, path, err);
     case SOURCE_FOLDER:
         return fb_tokenizer_read_folder(tokenizer, path, err);
     }

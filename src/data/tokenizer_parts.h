@@ -7,6 +7,7 @@
 
 #include "base/arena.h"
 #include "base/array.h"
+#include "base/file.h"
 #include "base/text.h"
 #include "data/tokenizer_merge.h"
 #include "data/tokenizer_pattern.h"
@@ -74,16 +75,25 @@ typedef enum FbNormalKind {
     FB_NORMAL_STRIP_MARKS,   /* nonspacing marks */
     FB_NORMAL_CHARSMAP,      /* SentencePiece's precompiled map */
     FB_NORMAL_NMT,
-    FB_NORMAL_SQUEEZE        /* runs of spaces to one, none at the ends (SentencePiece's remove_extra_whitespaces) */
+    FB_NORMAL_SQUEEZE,       /* runs of spaces to one, none at the ends (SentencePiece's remove_extra_whitespaces) */
+    FB_NORMAL_PIECES         /* SentencePiece's normalizer whole: `charsmap` (NULL: none), then `spaces` */
 } FbNormalKind;
 
 typedef enum FbUnicodeForm { FB_FORM_C, FB_FORM_D, FB_FORM_KC, FB_FORM_KD } FbUnicodeForm;
+
+/* What SentencePiece does about spaces. */
+typedef struct FbPieceSpaces {
+    bool prefix, prefix_first; /* one in front of each text between special tokens; only of the first */
+    bool squeeze;              /* runs to one, none at the ends */
+    bool escape;               /* they become U+2581 */
+} FbPieceSpaces;
 
 typedef struct FbNormalStep {
     FbNormalKind kind;
     FbUnicodeForm form;
     bool left, right;     /* STRIP */
     bool longest;         /* CHARSMAP: the longest match, as SentencePiece; otherwise tokenizers' way */
+    FbPieceSpaces spaces;
     FbBytes to;
     FbPattern *pattern;
     struct FbCharsmap *charsmap;
@@ -131,6 +141,7 @@ typedef struct FbWordModel {
     FbMergeTable merges;
     FbBytes cut_before;       /* BPE: no token has this mark behind anything but itself, so that long words are cut there; empty: no such mark */
     double unknown_score;     /* UNIGRAM */
+    bool single_scores;       /* UNIGRAM: sums are kept in single precision, as SentencePiece does */
     uint32_t longest_word;    /* WORDPIECE: characters; longer is unknown */
 } FbWordModel;
 
@@ -138,14 +149,16 @@ typedef struct FbAddedToken {
     uint32_t id;
     uint32_t at, bytes;       /* what to look for, in the vocabulary's pool; bytes 0: the piece itself */
     bool single_word, left_strip, right_strip, normalized, special;
+    bool exact;               /* SentencePiece's normalizer leaves it alone; with `normalized`: looked for as it stands here, otherwise the model finds it */
 } FbAddedToken;
 
 typedef struct FbAddedTokens {
     FB_ARRAY(FbAddedToken) items;
     FbTrie raw, normalized;   /* content to index in items */
+    FbTrie exact;
 } FbAddedTokens;
 
-typedef enum FbStrip { FB_STRIP_NONE, FB_STRIP_ONE, FB_STRIP_FIRST_TOKEN } FbStrip;
+typedef enum FbStrip { FB_STRIP_NONE, FB_STRIP_ONE, FB_STRIP_EACH, FB_STRIP_FIRST_TOKEN } FbStrip;
 
 /* How the text of a token comes from what the vocabulary has; texts of tokens one after the other are the decoded text. */
 typedef struct FbDecodeRule {
@@ -155,7 +168,7 @@ typedef struct FbDecodeRule {
     bool words;                /* WordPiece: a space before what does not begin with `prefix`, which goes */
     FbBytes prefix;
     bool cleanup;              /* WordPiece: no space before punctuation */
-    FbStrip strip;             /* spaces at the start of the text: one, or all those of the first token */
+    FbStrip strip;             /* spaces at the start of the text: one; one of each token until something else comes; all those of the first token */
 } FbDecodeRule;
 
 struct FbTokenizer {
@@ -213,6 +226,9 @@ FbStatus fb_tokenizer_read_gguf_table(FbTokenizer *tokenizer, const FbCheckpoint
 FbStatus fb_tokenizer_read_json(FbTokenizer *tokenizer, const char *path, FbError *err);   /* tokenizer.json, or vocab.json */
 FbStatus fb_tokenizer_read_json_text(FbTokenizer *tokenizer, const char *text, size_t bytes, const char *path, FbError *err);
 FbStatus fb_tokenizer_read_folder(FbTokenizer *tokenizer, const char *path, FbError *err); /* a Hugging Face folder */
+/* SentencePiece's model file; of one that is called as in a Hugging Face folder the settings beside it are read, too. */
+FbStatus fb_tokenizer_read_sentencepiece(FbTokenizer *tokenizer, const char *path, FbError *err);
+FbStatus fb_tokenizer_read_sentencepiece_source(FbTokenizer *tokenizer, FbSource *source, const char *folder, FbError *err); /* folder: NULL: none */
 
 /* ---- encoding ---- */
 
@@ -252,6 +268,9 @@ FbStatus fb_work_add(FbTokenWork *work, int32_t id);
 FbStatus fb_work_memory(const FbTokenWork *work, const char *what);
 /* *out lies in work->normal, or is the input. */
 FbStatus fb_normalize(FbTokenWork *work, const char *text, size_t bytes, const char **out, size_t *out_bytes);
+/* A text so much longer than the one before normalizing is FB_ERR_BUDGET. */
+FbStatus fb_normalize_check(const FbTokenWork *work, const FbText *out, size_t original);
+FbStatus fb_normalize_pieces(FbTokenWork *work, const FbNormalStep *step, const char *text, size_t bytes, size_t original, FbText *out);
 /* Words of a normalized text: *text and spans in it. */
 FbStatus fb_split_words(FbTokenWork *work, const char *text, size_t bytes, const char **out, const FbWord **words, size_t *count);
 FbStatus fb_encode_bpe(FbTokenWork *work, const char *word, size_t bytes);

@@ -34,6 +34,12 @@ static FbStatus load(const Settings *settings, const char *name, json_t **out)
     return found ? fb_tokenizer_json_load(settings->tokenizer->context, path, out, settings->err) : FB_OK;
 }
 
+FbStatus fb_tokenizer_load_setting(FbTokenizer *tokenizer, const char *folder, const char *name, json_t **out, FbError *err)
+{
+    Settings settings = {tokenizer, folder, err};
+    return load(&settings, name, out);
+}
+
 /* "<s>" or {"content": "<s>"}. */
 static void named_token(const Settings *settings, const json_t *json, const char *key, FbSpecialToken which)
 {
@@ -200,22 +206,28 @@ static FbStatus cut_by_class(const Settings *settings, const json_t *config)
     return fb_tokenizer_split_pattern(settings->tokenizer, row->patterns[0], settings->err);
 }
 
-/* {"151643": {"content": ...}}; without it GPT-2's one token. */
-static FbStatus added_by_config(const Settings *settings, const json_t *config, const json_t *vocabulary)
+FbStatus fb_json_added_decoder(FbTokenizer *tokenizer, const json_t *config, FbError *err)
 {
     const json_t *decoder = json_object_get(config, "added_tokens_decoder");
-    static const char end[] = "<|endoftext|>";
-    FbTokenizer *tokenizer = settings->tokenizer;
     for (void *at = json_object_iter((json_t *)decoder); at != NULL; at = json_object_iter_next((json_t *)decoder, at)) {
         long long id = -1;
         char rest;
         if (sscanf(json_object_iter_key(at), "%9lld%c", &id, &rest) != 1) {
             id = -1;
         }
-        FB_TRY(fb_json_added_token(tokenizer, json_object_iter_value(at), id, settings->err));
+        FB_TRY(fb_json_added_token(tokenizer, json_object_iter_value(at), id, err));
     }
+    return FB_OK;
+}
+
+/* Without a list of added tokens GPT-2's one token. */
+static FbStatus added_by_config(const Settings *settings, const json_t *config, const json_t *vocabulary)
+{
+    static const char end[] = "<|endoftext|>";
+    FbTokenizer *tokenizer = settings->tokenizer;
+    FB_TRY(fb_json_added_decoder(tokenizer, config, settings->err));
     const json_t *id = json_object_get(vocabulary, end);
-    if (decoder != NULL || !json_is_integer(id)) {
+    if (json_object_get(config, "added_tokens_decoder") != NULL || !json_is_integer(id)) {
         return FB_OK;
     }
     uint32_t token = (uint32_t)json_integer_value(id); /* in range: it was added */

@@ -4,6 +4,8 @@
 
 enum { NOWHERE = -2 }; /* no way leads here */
 
+static double kept(const FbWordModel *model, double score) { return model->single_scores ? (double)(float)score : score; }
+
 /* Every way on from `at`, shortest first; a character that is no token is the unknown one. */
 static void extend(FbTokenWork *work, const char *word, size_t bytes, size_t at)
 {
@@ -21,7 +23,7 @@ static void extend(FbTokenWork *work, const char *word, size_t bytes, size_t at)
         }
         int32_t id = trie->value[node];
         if (id >= 0) {
-            double score = best[at].score + tokenizer->vocabulary.pieces.items[id].score;
+            double score = kept(&tokenizer->model, best[at].score + tokenizer->vocabulary.pieces.items[id].score);
             if (best[i + 1].id == NOWHERE || score > best[i + 1].score) {
                 best[i + 1] = (FbBest){score, (uint32_t)at, id};
             }
@@ -29,7 +31,7 @@ static void extend(FbTokenWork *work, const char *word, size_t bytes, size_t at)
         }
     }
     if (!single) {
-        double score = best[at].score + tokenizer->model.unknown_score;
+        double score = kept(&tokenizer->model, best[at].score + tokenizer->model.unknown_score);
         if (best[next].id == NOWHERE || score > best[next].score) {
             best[next] = (FbBest){score, (uint32_t)at, tokenizer->model.unknown};
         }

@@ -1,4 +1,5 @@
-/* Small tokenizers of every kind against ids and texts that the tokenizers library gave (make_tokenizers.py). */
+/* Small tokenizers of every kind against ids and texts that the tokenizers library gave (make_tokenizers.py), and sentencepiece
+ * (make_sentencepieces.py). */
 #include <dirent.h>
 #include <stdlib.h>
 
@@ -26,23 +27,24 @@ static bool same_text(const char *ours, size_t bytes, const char *theirs, size_t
     return (at == bytes && i == theirs_bytes) || (i + 3 <= theirs_bytes && memcmp(theirs + i, "\xef\xbf\xbd", 3) == 0);
 }
 
-static size_t check_lines(FbContext *context, const FbTokenizer *tokenizer, const char *name, FILE *file)
+static size_t check_lines(FbContext *context, const FbTokenizer *tokenizer, unsigned flags, const char *name, FILE *file)
 {
     static char line[1 << 16];
     size_t count = 0;
     for (; fgets(line, sizeof line, file) != NULL; count++) {
-        char *text = strtok(line, "\t"), *expected = strchr(text, '\0') + 1, *decoded = strchr(expected, '\t');
+        char *text = line, *expected = strchr(text, '\t') + 1, *decoded = strchr(expected, '\t');
+        expected[-1] = '\0';
         size_t bytes = from_hex(text), ids_count, out_bytes;
         int32_t *ids;
         char *out;
         FbError err = {0};
         *decoded++ = '\0';
         decoded[strcspn(decoded, "\r\n")] = '\0';
-        const char *got = test_ids(context, tokenizer, text, bytes, FB_TOKENS_ADD_SPECIAL | FB_TOKENS_PARSE_SPECIAL);
+        const char *got = test_ids(context, tokenizer, text, bytes, flags);
         if (strcmp(got + (got[0] == ' '), expected) != 0) {
             fail_msg("%s, line %zu: '%s', expected '%s'", name, count + 1, got, expected);
         }
-        assert_ok(fb_tokenizer_encode(tokenizer, text, bytes, FB_TOKENS_PARSE_SPECIAL, &ids, &ids_count, &err));
+        assert_ok(fb_tokenizer_encode(tokenizer, text, bytes, flags & ~(unsigned)FB_TOKENS_ADD_SPECIAL, &ids, &ids_count, &err));
         assert_ok(fb_tokenizer_decode(tokenizer, ids, ids_count, 0, &out, &out_bytes, &err));
         size_t decoded_bytes = from_hex(decoded);
         if (!same_text(out, out_bytes, decoded, decoded_bytes)) {
@@ -54,25 +56,26 @@ static size_t check_lines(FbContext *context, const FbTokenizer *tokenizer, cons
     return count;
 }
 
-static void test_library_vectors(void **state)
+/* Every tokenizer of a folder whose name ends so; returns how many. */
+static size_t check_folder(const char *folder_name, const char *ending, unsigned flags)
 {
-    (void)state;
-    DIR *folder = opendir(test_path("fixtures/tokenizers"));
+    char path[512];
+    snprintf(path, sizeof path, "fixtures/%s", folder_name);
+    DIR *folder = opendir(test_path(path));
     size_t tokenizers = 0;
     assert_non_null(folder);
     for (struct dirent *entry = readdir(folder); entry != NULL; entry = readdir(folder)) {
-        char path[512];
         const char *dot = strrchr(entry->d_name, '.');
-        if (dot == NULL || strcmp(dot, ".json") != 0) {
+        if (dot == NULL || strcmp(dot, ending) != 0) {
             continue;
         }
         FbContext *context = test_context();
-        snprintf(path, sizeof path, "fixtures/tokenizers/%s", entry->d_name);
+        snprintf(path, sizeof path, "fixtures/%s/%s", folder_name, entry->d_name);
         FbTokenizer *tokenizer = test_tokenizer(context, test_path(path));
         strcpy(strrchr(path, '.'), ".tsv");
         FILE *file = fopen(test_path(path), "r");
         assert_non_null(file);
-        assert_true(check_lines(context, tokenizer, entry->d_name, file) > 50);
+        assert_true(check_lines(context, tokenizer, flags, entry->d_name, file) > 50);
         fclose(file);
         fb_tokenizer_free(tokenizer);
         assert_int_equal(fb_context_memory_now(context), 0);
@@ -80,7 +83,19 @@ static void test_library_vectors(void **state)
         tokenizers++;
     }
     closedir(folder);
-    assert_int_equal(tokenizers, 19);
+    return tokenizers;
+}
+
+static void test_library_vectors(void **state)
+{
+    (void)state;
+    assert_int_equal(check_folder("tokenizers", ".json", FB_TOKENS_ADD_SPECIAL | FB_TOKENS_PARSE_SPECIAL), 19);
+}
+
+static void test_sentencepiece_vectors(void **state)
+{
+    (void)state;
+    assert_int_equal(check_folder("sentencepiece", ".model", 0), 6); /* that library knows no special tokens in a text */
 }
 
 /* ---- what the vectors do not show ---- */
@@ -178,6 +193,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_library_vectors),
+        cmocka_unit_test(test_sentencepiece_vectors),
         cmocka_unit_test(test_special_tokens),
         cmocka_unit_test(test_round_trips),
         cmocka_unit_test(test_stream),

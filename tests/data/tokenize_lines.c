@@ -1,5 +1,5 @@
 /* For tests/judge: texts in hexadecimal, a line each, on standard input; ids and the decoded text in hexadecimal on standard output.
- * usage: tokenize_lines TOKENIZER */
+ * usage: tokenize_lines TOKENIZER [plain]     plain: no special tokens, neither around a text nor in it */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,7 +7,7 @@
 #include "fewbit/model.h"
 #include "fewbit/tokenizer.h"
 
-static int run_line(FbContext *context, const FbTokenizer *tokenizer, char *line, FbError *err)
+static int run_line(FbContext *context, const FbTokenizer *tokenizer, unsigned flags, char *line, FbError *err)
 {
     size_t bytes = strcspn(line, "\r\n") / 2, count, decoded_bytes;
     int32_t *ids;
@@ -19,7 +19,7 @@ static int run_line(FbContext *context, const FbTokenizer *tokenizer, char *line
         }
         line[i] = (char)value; /* i <= 2 * i: what is left to read stays */
     }
-    if (fb_tokenizer_encode(tokenizer, line, bytes, FB_TOKENS_ADD_SPECIAL | FB_TOKENS_PARSE_SPECIAL, &ids, &count, err) != FB_OK ||
+    if (fb_tokenizer_encode(tokenizer, line, bytes, flags, &ids, &count, err) != FB_OK ||
         fb_tokenizer_decode(tokenizer, ids, count, 0, &decoded, &decoded_bytes, err) != FB_OK) {
         return 0;
     }
@@ -41,12 +41,13 @@ int main(int count, char **arguments)
     enum { LINE_MAX_BYTES = 1 << 22 };
     FbContext *context = NULL;
     FbTokenizer *tokenizer = NULL;
-    FbError err = {FB_OK, "usage: tokenize_lines TOKENIZER"};
+    FbError err = {FB_OK, "usage: tokenize_lines TOKENIZER [plain]"};
     char *line = malloc(LINE_MAX_BYTES);
-    int ok = count == 2 && line != NULL && fb_context_create(NULL, &context, &err) == FB_OK &&
+    unsigned flags = count == 3 ? 0 : FB_TOKENS_ADD_SPECIAL | FB_TOKENS_PARSE_SPECIAL;
+    int ok = (count == 2 || (count == 3 && strcmp(arguments[2], "plain") == 0)) && line != NULL && fb_context_create(NULL, &context, &err) == FB_OK &&
              fb_tokenizer_open(context, arguments[1], &tokenizer, &err) == FB_OK;
     while (ok && fgets(line, LINE_MAX_BYTES, stdin) != NULL) {
-        ok = run_line(context, tokenizer, line, &err);
+        ok = run_line(context, tokenizer, flags, line, &err);
     }
     if (!ok) {
         fprintf(stderr, "%s\n", err.message);

@@ -9,11 +9,12 @@
 #include "io/checkpoint_test.h"
 
 #define FIXTURES FB_SOURCE_DIR "/tests/data/fixtures/tokenizers/"
+#define MODELS FB_SOURCE_DIR "/tests/data/fixtures/sentencepiece/"
 #define SEEDS FB_SOURCE_DIR "/tests/fuzz/seeds/tokenizer_file/"
 
 static char folder[64];
 static const char *const paths[] = {folder,           FIXTURES "llama2.json", FIXTURES "bert.json", FIXTURES "unigram.json", SEEDS "charsmap.json",
-                                    SEEDS "spm.gguf", SEEDS "bpe.gguf",       SEEDS "tok.bin"};
+                                    SEEDS "spm.gguf", SEEDS "bpe.gguf",       SEEDS "tok.bin",          MODELS "gemma.model",    MODELS "t5.model"};
 
 static int setup(void **state)
 {

@@ -1,4 +1,4 @@
-/* Files of tokenizers: tokenizer.json and vocab.json, GGUF, llama2.c. What is accepted encodes and decodes a text, or says that a limit was met; all
+/* Files of tokenizers: tokenizer.json and vocab.json, GGUF, SentencePiece, llama2.c. What is accepted encodes and decodes a text, or says that a limit was met; all
  * memory comes back. */
 #include <string.h>
 
@@ -17,6 +17,15 @@ static FbStatus read_gguf(FbContext *context, FbTokenizer *tokenizer, const uint
     status = status == FB_OK ? fb_gguf_check(table, NULL) : status;
     status = status == FB_OK ? fb_tokenizer_read_gguf_table(tokenizer, table, NULL) : status;
     fb_checkpoint_free(table);
+    fb_source_release(source);
+    return status;
+}
+
+static FbStatus read_pieces(FbContext *context, FbTokenizer *tokenizer, const uint8_t *data, size_t size)
+{
+    FbSource *source = NULL;
+    FbStatus status = fb_source_from_memory(context, data, size, &source, NULL);
+    status = status == FB_OK ? fb_tokenizer_read_sentencepiece_source(tokenizer, source, NULL, NULL) : status;
     fb_source_release(source);
     return status;
 }
@@ -43,6 +52,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     FbTokenizer *tokenizer = NULL;
     FUZZ_CHECK(fb_context_create(&options, &context, NULL) == FB_OK && fb_tokenizer_create(context, &tokenizer, NULL) == FB_OK);
     FbStatus status = size >= 4 && memcmp(data, "GGUF", 4) == 0 ? read_gguf(context, tokenizer, data, size)
+                      : size > 0 && data[0] == '\n'              ? read_pieces(context, tokenizer, data, size) /* a first piece, or any of its mutations */
                       : size > 0 && data[0] == '{'              ? fb_tokenizer_read_json_text(tokenizer, (const char *)data, size, "t.json", NULL)
                                                                 : fb_tokenizer_read_llama2c_bytes(tokenizer, data, size, NULL);
     if (status == FB_OK && fb_tokenizer_finish(tokenizer, NULL) == FB_OK) {
