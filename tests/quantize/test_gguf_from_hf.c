@@ -3,6 +3,7 @@
 #define _POSIX_C_SOURCE 200809L /* mkdtemp */
 #include "context_test.h"
 #include "fewbit/gguf_quantize.h"
+#include "io/gguf/gguf_rows.h"
 #include "io/checkpoint_test.h"
 
 static FbError err;
@@ -195,6 +196,121 @@ static void test_experts(void **state)
     static const Tensor beyond[] = {{"model.layers.0.mlp.experts.2.gate_proj.weight", 2, {1, 2}}};
     WRITE(beyond);
     assert_int_equal(convert("f16", NULL), FB_ERR_FORMAT);
+}
+
+/* Fused experts as [experts, in, gate, up, gate, up, ...]. */
+static void test_interleaved_experts(void **state)
+{
+    (void)state;
+    FbCheckpoint *out;
+    static const Tensor tensors[] = {{"model.layers.0.mlp.experts.gate_up_proj", 3, {2, 2, 6}}, {"model.layers.0.mlp.experts.gate_up_proj_bias", 2, {2, 6}},
+                                     {"model.layers.0.mlp.experts.down_proj", 3, {2, 3, 2}},    {"model.layers.0.mlp.experts.down_proj_bias", 2, {2, 2}},
+                                     {"model.layers.0.self_attn.sinks", 1, {2}},                {"model.layers.0.mlp.router.bias", 1, {2}}};
+    WRITE(tensors);
+    write_text("config.json", "{\"model_type\":\"gpt_oss\",\"hidden_size\":2,\"intermediate_size\":3,\"num_hidden_layers\":1,\"num_local_experts\":2}");
+    assert_int_equal(convert("f32", &out), FB_OK);
+    check(out, "blk.0.ffn_gate_exps.weight", 3, (int64_t[]){2, 3, 2}, (float[]){0, 6, 2, 8, 4, 10, 12, 18, 14, 20, 16, 22});
+    check(out, "blk.0.ffn_up_exps.weight", 3, (int64_t[]){2, 3, 2}, (float[]){1, 7, 3, 9, 5, 11, 13, 19, 15, 21, 17, 23});
+    check(out, "blk.0.ffn_gate_exps.bias", 2, (int64_t[]){2, 3}, (float[]){1000, 1002, 1004, 1006, 1008, 1010});
+    check(out, "blk.0.ffn_up_exps.bias", 2, (int64_t[]){2, 3}, (float[]){1001, 1003, 1005, 1007, 1009, 1011});
+    check(out, "blk.0.ffn_down_exps.weight", 3, (int64_t[]){2, 2, 3}, (float[]){2000, 2002, 2004, 2001, 2003, 2005, 2006, 2008, 2010, 2007, 2009, 2011});
+    check(out, "blk.0.ffn_down_exps.bias", 2, (int64_t[]){2, 2}, (float[]){3000, 3001, 3002, 3003});
+    check(out, "blk.0.attn_sinks.weight", 1, (int64_t[]){2}, (float[]){4000, 4001});
+    check(out, "blk.0.ffn_gate_inp.bias", 1, (int64_t[]){2}, (float[]){5000, 5001});
+    assert_int_equal(number_of(out, "gpt-oss.expert_feed_forward_length"), 3);
+    assert_int_equal(number_of(out, "gpt-oss.attention.sliding_window"), 128);
+    fb_checkpoint_free(out);
+    static const Tensor odd[] = {{"model.layers.0.mlp.experts.gate_up_proj", 3, {2, 2, 5}}}, flat[] = {{"model.layers.0.mlp.experts.down_proj", 2, {2, 2}}};
+    WRITE(odd);
+    assert_int_equal(convert("f32", NULL), FB_ERR_FORMAT);
+    assert_non_null(strstr(err.message, "gate_up_proj"));
+    WRITE(flat);
+    assert_int_equal(convert("f32", NULL), FB_ERR_FORMAT);
+}
+
+/* Of a family that is not known the width of the model tells which side of a fused matrix is which. */
+static void test_unknown_experts(void **state)
+{
+    (void)state;
+    FbCheckpoint *out;
+    static const Tensor inputs_first[] = {{"model.layers.0.mlp.experts.gate_up_proj", 3, {1, 2, 6}}, {"model.layers.0.mlp.experts.down_proj", 3, {1, 3, 2}}};
+    static const Tensor outputs_first[] = {{"model.layers.0.mlp.experts.gate_up_proj", 3, {1, 6, 2}}, {"model.layers.0.mlp.experts.down_proj", 3, {1, 2, 3}}};
+    write_text("config.json", "{\"model_type\":\"my_new\",\"hidden_size\":2,\"num_hidden_layers\":1,\"partial_rotary_factor\":0.5,\"head_dim\":8}");
+    WRITE(inputs_first);
+    assert_int_equal(convert("f32", &out), FB_OK);
+    check(out, "blk.0.ffn_gate_exps.weight", 3, (int64_t[]){1, 3, 2}, (float[]){0, 6, 1, 7, 2, 8});
+    check(out, "blk.0.ffn_up_exps.weight", 3, (int64_t[]){1, 3, 2}, (float[]){3, 9, 4, 10, 5, 11});
+    check(out, "blk.0.ffn_down_exps.weight", 3, (int64_t[]){1, 2, 3}, (float[]){1000, 1002, 1004, 1001, 1003, 1005});
+    assert_int_equal(number_of(out, "my-new.rope.dimension_count"), 4);
+    fb_checkpoint_free(out);
+    WRITE(outputs_first);
+    assert_int_equal(convert("f32", &out), FB_OK);
+    check(out, "blk.0.ffn_gate_exps.weight", 3, (int64_t[]){1, 3, 2}, (float[]){0, 1, 2, 3, 4, 5});
+    check(out, "blk.0.ffn_up_exps.weight", 3, (int64_t[]){1, 3, 2}, (float[]){6, 7, 8, 9, 10, 11});
+    check(out, "blk.0.ffn_down_exps.weight", 3, (int64_t[]){1, 2, 3}, (float[]){1000, 1001, 1002, 1003, 1004, 1005});
+    fb_checkpoint_free(out);
+}
+
+/* Any range of rows, also across matrices, is the same as that part of all. */
+static void test_ranges_of_columns(void **state)
+{
+    (void)state;
+    enum { EXPERTS = 3, ROWS = 4, COLUMNS = 5, OUTPUTS = 9 };
+    FbCheckpoint *in;
+    static const Tensor tensors[] = {{"x", 3, {EXPERTS, COLUMNS, OUTPUTS}}};
+    WRITE(tensors);
+    write_text("config.json", "{}");
+    assert_int_equal(fb_checkpoint_open(context, model, &in, &err), FB_OK);
+    const FbConst *piece = &fb_checkpoint_tensor(in, "x")->constant;
+    FbGgufTensor tensor = {.name = "x", .shape = {3, {EXPERTS, ROWS, COLUMNS}}, .pieces = &piece, .piece_count = 1, .first_row = 1, .matrix_rows = OUTPUTS,
+                           .transposed = true, .step = 2};
+    for (int64_t first = 0; first < EXPERTS * ROWS; first++) {
+        for (int64_t count = 1; first + count <= EXPERTS * ROWS; count++) {
+            float rows[EXPERTS * ROWS * COLUMNS];
+            assert_int_equal(fb_gguf_rows_read(context, &tensor, first, count, rows, &err), FB_OK);
+            for (int64_t i = 0; i < count * COLUMNS; i++) {
+                int64_t row = first + i / COLUMNS, column = i % COLUMNS;
+                int64_t expected = (row / ROWS * COLUMNS + column) * OUTPUTS + 1 + 2 * (row % ROWS);
+                assert_true(rows[i] == (float)expected);
+            }
+        }
+    }
+    fb_checkpoint_free(in);
+}
+
+/* Families that this library does not run: what they have that others have not. */
+static void test_names_only(void **state)
+{
+    (void)state;
+    FbCheckpoint *out;
+    static const Tensor olmo2[] = {{"model.layers.0.post_attention_layernorm.weight", 1, {2}}, {"model.layers.0.post_feedforward_layernorm.weight", 1, {2}}};
+    WRITE(olmo2);
+    write_text("config.json", "{\"model_type\":\"olmo2\",\"hidden_size\":2,\"num_hidden_layers\":1}");
+    assert_int_equal(convert("f32", &out), FB_OK);
+    check(out, "blk.0.post_attention_norm.weight", 1, (int64_t[]){2}, (float[]){0, 1});
+    check(out, "blk.0.post_ffw_norm.weight", 1, (int64_t[]){2}, (float[]){1000, 1001});
+    fb_checkpoint_free(out);
+
+    static const Tensor granite[] = {{"model.layers.0.self_attn.q_proj.weight", 2, {4, 1}}, {"model.layers.0.block_sparse_moe.input_linear.weight", 3, {1, 2, 1}},
+                                     {"model.layers.0.block_sparse_moe.router.layer.weight", 2, {1, 1}}};
+    WRITE(granite);
+    write_text("config.json", "{\"model_type\":\"granitemoe\",\"hidden_size\":4,\"num_hidden_layers\":1,\"num_attention_heads\":1,\"embedding_multiplier\":12}");
+    assert_int_equal(convert("f32", &out), FB_OK);
+    check(out, "blk.0.attn_q.weight", 2, (int64_t[]){4, 1}, (float[]){0, 2, 1, 3});
+    check(out, "blk.0.ffn_up_exps.weight", 3, (int64_t[]){1, 1, 1}, (float[]){1001});
+    assert_non_null(fb_checkpoint_tensor(out, "blk.0.ffn_gate_inp.weight"));
+    assert_int_equal(number_of(out, "granitemoe.embedding_scale"), 12);
+    assert_int_equal(number_of(out, "granitemoe.attention.scale"), 1);
+    assert_int_equal(number_of(out, "granitemoe.rope.dimension_count"), 4);
+    fb_checkpoint_free(out);
+
+    static const Tensor stablelm[] = {{"model.norm.bias", 1, {2}}};
+    WRITE(stablelm);
+    write_text("config.json", "{\"model_type\":\"stablelm\",\"hidden_size\":32,\"num_attention_heads\":2,\"partial_rotary_factor\":0.25,\"layer_norm_eps\":1e-5}");
+    assert_int_equal(convert("f32", &out), FB_OK);
+    assert_int_equal(number_of(out, "stablelm.rope.dimension_count"), 4);
+    assert_int_equal(number_of(out, "stablelm.use_parallel_residual"), 0);
+    fb_checkpoint_free(out);
 }
 
 static void test_families(void **state)
@@ -437,8 +553,9 @@ static void test_missing_experts(void **state)
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-    const struct CMUnitTest tests[] = {TEST(test_llama), TEST(test_experts), TEST(test_families), TEST(test_unknown), TEST(test_byte_level),
-                                       TEST(test_sentence_piece), TEST(test_no_tokenizer), TEST(test_equal_tokens), TEST(test_refusals),
-                                       TEST(test_settings), TEST(test_missing_experts)};
+    const struct CMUnitTest tests[] = {TEST(test_llama), TEST(test_experts), TEST(test_interleaved_experts), TEST(test_unknown_experts),
+                                       TEST(test_ranges_of_columns), TEST(test_names_only), TEST(test_families), TEST(test_unknown), TEST(test_byte_level),
+                                       TEST(test_sentence_piece), TEST(test_no_tokenizer), TEST(test_equal_tokens), TEST(test_refusals), TEST(test_settings),
+                                       TEST(test_missing_experts)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -86,24 +86,40 @@ static FbStatus read_vector(FbContext *context, const FbGgufTensor *tensor, floa
     return status;
 }
 
-/* Columns [first, first + count) of the piece as rows. */
-static FbStatus read_transposed(FbContext *context, const FbGgufTensor *tensor, int64_t first, int64_t count, float *to, FbError *err)
+/* Columns of the piece's matrices as rows: rows [first, first + count) of matrices of [rows, columns]. */
+static FbStatus read_columns(FbContext *context, const FbGgufTensor *tensor, int64_t rows, int64_t columns, int64_t first, int64_t count, float *to,
+                             FbError *err)
 {
-    int64_t columns = fb_gguf_columns(tensor);
-    int64_t width = fb_gguf_rows(tensor);
-    float *line = fb_alloc_array(context, (size_t)count, sizeof *line);
-    if (line == NULL) {
-        return fb_error_memory(context, err, "a row", (uint64_t)count * sizeof *line);
+    int64_t step = tensor->step > 0 ? tensor->step : 1, width = tensor->matrix_rows > 0 ? tensor->matrix_rows : rows;
+    float *line = count > 0 ? fb_alloc_array(context, (size_t)((count - 1) * step + 1), sizeof *line) : NULL;
+    if (line == NULL && count > 0) {
+        return fb_error_memory(context, err, "a row", (uint64_t)count * (uint64_t)step * sizeof *line);
     }
     FbStatus status = FB_OK;
-    for (int64_t k = 0; k < columns && status == FB_OK; k++) {
-        status = fb_const_read_f32(context, tensor->pieces[0], (uint64_t)(k * width + first), (size_t)count, line, err);
-        for (int64_t r = 0; r < count && status == FB_OK; r++) {
-            to[r * columns + k] = line[r];
+    while (count > 0 && status == FB_OK) {
+        int64_t matrix = first / rows, at = first % rows, some = rows - at < count ? rows - at : count;
+        for (int64_t k = 0; k < columns && status == FB_OK; k++) {
+            uint64_t from = (uint64_t)((matrix * columns + k) * width + tensor->first_row + at * step);
+            status = fb_const_read_f32(context, tensor->pieces[0], from, (size_t)((some - 1) * step + 1), line, err);
+            for (int64_t r = 0; r < some && status == FB_OK; r++) {
+                to[r * columns + k] = line[r * step];
+            }
         }
+        first += some;
+        count -= some;
+        to += some * columns;
     }
     fb_free(context, line);
     return status;
+}
+
+static FbStatus read_transposed(FbContext *context, const FbGgufTensor *tensor, int64_t first, int64_t count, float *to, FbError *err)
+{
+    int rank = tensor->shape.rank;
+    int64_t columns = fb_gguf_columns(tensor);
+    bool vectors = rank == 2 && tensor->step > 0;
+    return vectors ? read_columns(context, tensor, columns, 1, first * columns, count * columns, to, err)
+                   : read_columns(context, tensor, tensor->shape.dims[rank - 2], columns, first, count, to, err);
 }
 
 static FbStatus read_runs(FbContext *context, const FbGgufTensor *tensor, int64_t first, int64_t count, float *to, FbError *err)

@@ -20,7 +20,10 @@ typedef struct FbGgufTensor {
     int64_t first_row, matrix_rows; /* of the pieces: where a matrix's part begins, and the rows of a whole matrix */
     /* Row (a, b, c, d) of the new order, sizes [outer, left, right, inner], is row (a, c, b, d) of the old one; outer 0: no change. */
     int64_t outer, left, right, inner;
-    bool transposed;         /* rows of the file are columns of the piece */
+    /* Rows of the file are columns of the piece's matrices: of each `first_row` and every `step`-th after it, out of `matrix_rows`. A stack of
+     * vectors (rank 2, step > 0) is taken as matrices of one column. */
+    bool transposed;
+    int64_t step;            /* 0: 1 */
     float added;             /* to every element */
     const float *values;     /* elements that were computed, instead of pieces */
 } FbGgufTensor;

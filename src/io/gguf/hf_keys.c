@@ -32,9 +32,11 @@ static const FbHfKeyRow key_rows[] = {
     {"attention.head_count_kv", FB_HF_COUNT, {"num_key_value_heads", "n_kv_heads", "n_head_kv"}, NULL, NAN},
     {"attention.layer_norm_rms_epsilon", FB_HF_REAL, {"rms_norm_eps", "norm_eps"}, "gemma3", 1e-6},
     {"attention.layer_norm_rms_epsilon", FB_HF_REAL, {"rms_norm_eps", "norm_eps"}, NULL, NAN},
+    {"attention.layer_norm_epsilon", FB_HF_REAL, {NULL}, "olmo", 1e-5},
     {"attention.layer_norm_epsilon", FB_HF_REAL, {"layer_norm_eps", "layer_norm_epsilon", "norm_epsilon"}, NULL, NAN},
     {"expert_count", FB_HF_COUNT, {"num_local_experts", "num_experts", "n_routed_experts"}, NULL, NAN},
     {"expert_used_count", FB_HF_COUNT, {"num_experts_per_tok", "num_experts_per_token", "top_k_experts"}, NULL, NAN},
+    {"expert_feed_forward_length", FB_HF_COUNT, {"intermediate_size"}, "gpt-oss", NAN},
     {"expert_feed_forward_length", FB_HF_COUNT, {"moe_intermediate_size"}, NULL, NAN},
     {"expert_shared_feed_forward_length", FB_HF_COUNT, {"shared_expert_intermediate_size"}, NULL, NAN},
     {"attention.key_length", FB_HF_COUNT, {"head_dim"}, "gemma3", 256},
@@ -47,6 +49,16 @@ static const FbHfKeyRow key_rows[] = {
     {"attention.sliding_window", FB_HF_COUNT, {"sliding_window"}, "gemma2", 4096},
     {"attention.sliding_window", FB_HF_COUNT, {"sliding_window"}, "gemma3", 4096},
     {"attention.sliding_window", FB_HF_COUNT, {"sliding_window"}, "phi3", 0},
+    {"attention.sliding_window", FB_HF_COUNT, {"sliding_window"}, "gpt-oss", 128},
+    {"attention.clamp_kqv", FB_HF_REAL, {"clip_qkv"}, "olmo", NAN},
+    {"attention.scale", FB_HF_REAL, {"attention_multiplier"}, "granite", 1},
+    {"attention.scale", FB_HF_REAL, {"attention_multiplier"}, "granitemoe", 1},
+    {"embedding_scale", FB_HF_REAL, {"embedding_multiplier"}, "granite", 1},
+    {"embedding_scale", FB_HF_REAL, {"embedding_multiplier"}, "granitemoe", 1},
+    {"residual_scale", FB_HF_REAL, {"residual_multiplier"}, "granite", 1},
+    {"residual_scale", FB_HF_REAL, {"residual_multiplier"}, "granitemoe", 1},
+    {"logit_scale", FB_HF_REAL, {"logits_scaling"}, "granite", 1},
+    {"logit_scale", FB_HF_REAL, {"logits_scaling"}, "granitemoe", 1},
 };
 
 static const char *key_of(const FbHfModel *model, const char *suffix, char *out)
@@ -104,7 +116,7 @@ static FbStatus put_vocabulary_size(const FbHfModel *model, FbGgufWriter *writer
     int64_t count = 0;
     if (!fb_hf_carries_tokenizer(model)) {
         count = model->vocabulary;
-    } else if (strcmp(model->family->architecture, "llama") == 0) {
+    } else if (strcmp(model->family->architecture, "llama") == 0 || strncmp(model->family->architecture, "granite", 7) == 0) {
         fb_hf_integer(model, (const char *const[]){"vocab_size", NULL}, &count);
     }
     return count > 0 && count <= UINT32_MAX ? put_count(model, writer, "vocab_size", count, err) : FB_OK;
@@ -214,8 +226,9 @@ static FbStatus put_rope(const FbHfModel *model, FbGgufWriter *writer, FbError *
         }
     }
     int64_t size = head_size(model);
-    if ((phi3 || llama || neox) && size > 0) {
-        double part = llama ? 1.0 : partial_factor(model);
+    bool granite = strncmp(architecture, "granite", 7) == 0;
+    double part = llama ? 1.0 : partial_factor(model);
+    if ((phi3 || llama || granite || neox || part != 1.0) && size > 0) {
         if (!(part > 0.0 && part <= 1.0)) {
             return fb_error_set(err, FB_ERR_FORMAT, "config.json: %g of a head's dimensions cannot be rotated", part);
         }
@@ -367,8 +380,10 @@ FbStatus fb_hf_put_keys(const FbHfModel *model, FbGgufWriter *writer, FbError *e
     if (strcmp(model->family->architecture, "bloom") == 0) {
         FB_TRY(put_count(model, writer, "attention.head_count_kv", model->facts.heads, err));
     }
-    if (strcmp(model->family->architecture, "gptneox") == 0) {
-        bool parallel = !json_is_false(json_object_get(model->text, "use_parallel_residual"));
+    bool neox = strcmp(model->family->architecture, "gptneox") == 0;
+    if (neox || strcmp(model->family->architecture, "stablelm") == 0) {
+        const json_t *said = json_object_get(model->text, "use_parallel_residual");
+        bool parallel = neox ? !json_is_false(said) : json_is_true(said);
         FB_TRY(fb_gguf_put_bool(writer, key_of(model, "use_parallel_residual", key), parallel, err));
     }
     FB_TRY(put_rope(model, writer, err));

@@ -16,7 +16,9 @@ enum {
     FB_HF_QKV_HEADS = 1 << 3,    /* queries, keys and values lie head by head */
     FB_HF_NO_HEAD = 1 << 4,      /* llama.cpp takes the embedding as head */
     FB_HF_SANDWICH = 1 << 5,     /* norms behind attention and feed-forward, too */
-    FB_HF_WIDE_FEED = 1 << 6     /* feed-forward is four times as wide where nothing is said */
+    FB_HF_WIDE_FEED = 1 << 6,    /* feed-forward is four times as wide where nothing is said */
+    FB_HF_INPUTS_FIRST = 1 << 7, /* fused experts are [experts, in, out] */
+    FB_HF_INTERLEAVED = 1 << 8   /* their outputs are gate, up, gate, up, ... */
 };
 
 typedef struct FbHfFamily {
@@ -54,6 +56,12 @@ FbStatus fb_hf_prepare(FbHfModel *model, FbError *err);
 FbStatus fb_hf_map_tensors(FbHfModel *model, FbError *err);
 FbStatus fb_hf_add_rope_tensors(FbHfModel *model, FbError *err);
 FbGgufTensor *fb_hf_add_tensor(FbHfModel *model, const char *name); /* zeroed; NULL: no memory */
+
+/* A tensor of one piece; and one that holds matrices (or biases) of all experts, gate and up together ("ffn_gate_up_exps") or down. */
+FbStatus fb_hf_add_single(FbHfModel *model, const char *name, const FbTableTensor *row, FbGgufTensor **out, FbError *err);
+struct FbHfName;
+FbStatus fb_hf_add_fused(FbHfModel *model, const struct FbHfName *name, const FbTableTensor *row, FbError *err);
+FbStatus fb_hf_wrong_shape(const FbTableTensor *row, FbError *err);
 
 /* GGUF's name for one of Hugging Face's, or NULL. *layer and *expert are -1 where the name has none. */
 typedef struct FbHfName {

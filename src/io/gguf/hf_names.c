@@ -19,6 +19,15 @@ const FbHfFamily fb_hf_families[] = {
     {"gpt2", "gpt2", FB_HF_CONV1D | FB_HF_WIDE_FEED},
     {"gpt_neox", "gptneox", FB_HF_QKV_HEADS},
     {"bloom", "bloom", FB_HF_QKV_HEADS | FB_HF_WIDE_FEED},
+    /* Not run by this library. */
+    {"stablelm", "stablelm", 0},
+    {"starcoder2", "starcoder2", 0},
+    {"olmo", "olmo", FB_HF_PERMUTED},
+    {"olmo2", "olmo2", FB_HF_SANDWICH},
+    {"granite", "granite", FB_HF_PERMUTED},
+    {"granitemoe", "granitemoe", FB_HF_PERMUTED},
+    {"qwen2_moe", "qwen2moe", 0},
+    {"gpt_oss", "gpt-oss", FB_HF_SANDWICH | FB_HF_INPUTS_FIRST | FB_HF_INTERLEAVED},
 };
 const size_t fb_hf_family_count = sizeof fb_hf_families / sizeof fb_hf_families[0];
 
@@ -53,6 +62,7 @@ static const FbHfNameRow layer_names[] = {
     {"self_attention.query_key_value", "attn_qkv", 0},
     {"self_attn.q_norm", "attn_q_norm", 0},
     {"self_attn.k_norm", "attn_k_norm", 0},
+    {"self_attn.sinks", "attn_sinks", 0},
     {"self_attn.o_proj", "attn_output", 0},
     {"attn.c_proj", "attn_output", 0},
     {"attention.dense", "attn_output", 0},
@@ -71,6 +81,8 @@ static const FbHfNameRow layer_names[] = {
     {"mlp.dense_h_to_4h", "ffn_up", 0},
     {"mlp.dense_4h_to_h", "ffn_down", 0},
     {"block_sparse_moe.gate", "ffn_gate_inp", 0},
+    {"block_sparse_moe.router.layer", "ffn_gate_inp", 0},
+    {"mlp.router", "ffn_gate_inp", 0},
     {"mlp.gate", "ffn_gate_inp", 0},
     {"mlp.shared_expert_gate", "ffn_gate_inp_shexp", 0},
     {"mlp.shared_expert.gate_proj", "ffn_gate_shexp", 0},
@@ -78,6 +90,8 @@ static const FbHfNameRow layer_names[] = {
     {"mlp.shared_expert.down_proj", "ffn_down_shexp", 0},
     {"mlp.experts.gate_up_proj", "ffn_gate_up_exps", 0}, /* cut in two when written */
     {"mlp.experts.down_proj", "ffn_down_exps", 0},
+    {"block_sparse_moe.input_linear", "ffn_gate_up_exps", 0},
+    {"block_sparse_moe.output_linear", "ffn_down_exps", 0},
 };
 
 static const FbHfNameRow expert_names[] = {
@@ -139,8 +153,8 @@ FbHfName fb_hf_name(const FbHfFamily *family, const char *name)
     size_t length = strlen(name);
     if (length > 7 && strcmp(name + length - 7, ".weight") == 0) {
         length -= 7;
-    } else if (length > 5 && strcmp(name + length - 5, ".bias") == 0) {
-        length -= 5;
+    } else if (length > 5 && (strcmp(name + length - 5, ".bias") == 0 || strcmp(name + length - 5, "_bias") == 0)) {
+        length -= 5; /* "_bias": of parameters that are no modules, such as fused experts' */
         found.suffix = ".bias";
     }
     const char *end = name + length;

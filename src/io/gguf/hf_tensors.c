@@ -55,7 +55,7 @@ FbGgufTensor *fb_hf_add_tensor(FbHfModel *model, const char *name)
 
 static FbStatus no_memory(const FbHfModel *model, FbError *err) { return fb_error_memory(model->context, err, "a table of tensors", 0); }
 
-static FbStatus wrong_shape(const FbTableTensor *row, FbError *err)
+FbStatus fb_hf_wrong_shape(const FbTableTensor *row, FbError *err)
 {
     char shown[160], dims[128];
     fb_shape_text(&row->constant.shape, dims, sizeof dims);
@@ -63,8 +63,7 @@ static FbStatus wrong_shape(const FbTableTensor *row, FbError *err)
                         dims);
 }
 
-/* A tensor of one piece. */
-static FbStatus add_single(FbHfModel *model, const char *name, const FbTableTensor *row, FbGgufTensor **out, FbError *err)
+FbStatus fb_hf_add_single(FbHfModel *model, const char *name, const FbTableTensor *row, FbGgufTensor **out, FbError *err)
 {
     FbGgufTensor *tensor = fb_hf_add_tensor(model, name);
     const FbConst **pieces = fb_arena_array(model->arena, 1, sizeof *pieces);
@@ -92,7 +91,7 @@ static FbStatus permute(const FbHfModel *model, const FbTableTensor *row, FbGguf
     int64_t rows = row->constant.shape.dims[0];
     (void)model;
     if (!has_rows(row) || heads <= 0 || rows % (2 * heads) != 0) {
-        return wrong_shape(row, err);
+        return fb_hf_wrong_shape(row, err);
     }
     tensor->outer = heads;
     tensor->left = rows / heads / 2;
@@ -106,7 +105,7 @@ static FbStatus part_heads(const FbHfModel *model, const FbTableTensor *row, FbG
 {
     int64_t rows = row->constant.shape.dims[0], heads = model->facts.heads;
     if (!has_rows(row) || heads <= 0 || rows % (3 * heads) != 0) {
-        return wrong_shape(row, err);
+        return fb_hf_wrong_shape(row, err);
     }
     tensor->outer = 1;
     tensor->left = 3;
@@ -155,13 +154,13 @@ static FbStatus stack(FbHfModel *model, struct FbNameTable *stacks, const FbHfNa
     FbId found = fb_name_table_find(stacks, full);
     FbGgufTensor *tensor = found != FB_NONE ? &model->tensors[found] : NULL;
     if (shape->rank != 2 || name->expert >= experts) {
-        return wrong_shape(row, err);
+        return fb_hf_wrong_shape(row, err);
     }
     if (tensor == NULL && (model->stacked += experts) > (int64_t)model->checkpoint->tensor_count + EXPERTS_MORE) {
         return fb_error_set(err, FB_ERR_FORMAT, "the checkpoint has far less tensors than %lld experts in every layer", (long long)experts);
     }
     if (tensor == NULL) {
-        FB_TRY(add_single(model, full, row, &tensor, err));
+        FB_TRY(fb_hf_add_single(model, full, row, &tensor, err));
         tensor->shape = (FbShape){3, {experts, shape->dims[0], shape->dims[1]}};
         tensor->pieces = fb_arena_array(model->arena, (size_t)experts, sizeof *tensor->pieces);
         tensor->piece_count = (size_t)experts;
@@ -173,29 +172,9 @@ static FbStatus stack(FbHfModel *model, struct FbNameTable *stacks, const FbHfNa
     bool same = fb_gguf_number_of_constant(&row->constant, &number) && number == tensor->number && shape->dims[0] == tensor->shape.dims[1] &&
                 shape->dims[1] == tensor->shape.dims[2] && tensor->pieces[name->expert] == NULL;
     if (!same) {
-        return wrong_shape(row, err);
+        return fb_hf_wrong_shape(row, err);
     }
     tensor->pieces[name->expert] = &row->constant;
-    return FB_OK;
-}
-
-/* One tensor [experts, gate | up, hidden] is two in GGUF. */
-static FbStatus cut_gate_up(FbHfModel *model, int64_t layer, const FbTableTensor *row, FbError *err)
-{
-    static const char *const parts[] = {"ffn_gate_exps", "ffn_up_exps"};
-    int64_t rows = row->constant.shape.rank == 3 ? row->constant.shape.dims[1] : 1;
-    if (rows % 2 != 0) {
-        return wrong_shape(row, err);
-    }
-    for (int i = 0; i < 2; i++) {
-        char full[64];
-        FbGgufTensor *tensor;
-        snprintf(full, sizeof full, "blk.%lld.%s.weight", (long long)layer, parts[i]);
-        FB_TRY(add_single(model, full, row, &tensor, err));
-        tensor->shape.dims[1] = rows / 2;
-        tensor->matrix_rows = rows;
-        tensor->first_row = i * (rows / 2);
-    }
     return FB_OK;
 }
 
@@ -218,10 +197,11 @@ static FbStatus map_one(FbHfModel *model, struct FbNameTable *stacks, const FbTa
     }
     if (name.part == NULL) {
         tally->first_unknown = tally->unknown++ == 0 ? row->name : tally->first_unknown;
-        return add_single(model, row->name, row, &tensor, err);
+        return fb_hf_add_single(model, row->name, row, &tensor, err);
     }
-    if (strcmp(name.part, "ffn_gate_up_exps") == 0) {
-        return cut_gate_up(model, name.layer, row, err);
+    bool fused = name.expert < 0 && (strcmp(name.part, "ffn_gate_up_exps") == 0 || strcmp(name.part, "ffn_down_exps") == 0);
+    if (fused) {
+        return fb_hf_add_fused(model, &name, row, err);
     }
     if (name.layer >= 0) {
         snprintf(full, sizeof full, "blk.%lld.%s%s", (long long)name.layer, name.part, name.suffix);
@@ -231,7 +211,7 @@ static FbStatus map_one(FbHfModel *model, struct FbNameTable *stacks, const FbTa
     if (name.expert >= 0) {
         return stack(model, stacks, &name, full, row, err);
     }
-    FB_TRY(add_single(model, full, row, &tensor, err));
+    FB_TRY(fb_hf_add_single(model, full, row, &tensor, err));
     return arrange(model, &name, row, tensor, err);
 }
 
