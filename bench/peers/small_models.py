@@ -67,7 +67,7 @@ FAMILIES = {
     "qwen2_moe": ("Qwen2Moe", "qwen2", {**GROUPED, **MIXTURE, "num_experts": 4, "moe_intermediate_size": 32, "shared_expert_intermediate_size": 48}),
     "gpt_oss": ("GptOss", "gpt-4o", {**GROUPED, **MIXTURE, "num_local_experts": 4, "head_dim": 32, "sliding_window": 16, "num_hidden_layers": 4,
                                      **rope("yarn", factor=4.0, original_max_position_embeddings=32)}),
-    "olmoe": ("Olmoe", "gpt-2", {**GROUPED, **MIXTURE, "num_experts": 4}),
+    "olmoe": ("Olmoe", "gpt-2", {**SIZES, **MIXTURE, "num_experts": 4}),
 }
 
 

@@ -1,5 +1,5 @@
 /* Hugging Face folders to GGUF: names, order of rows, stacks of experts, key-values, vocabulary. Elements count up, so that a row says where it
- * came from. What the same folders become in llama.cpp's converter: bench/peers/gguf_convert.py. */
+ * came from. What the same folders become in llama.cpp's converter: bench/peers/gguf_families.py. */
 #define _POSIX_C_SOURCE 200809L /* mkdtemp */
 #include "context_test.h"
 #include "fewbit/gguf_quantize.h"

@@ -239,7 +239,8 @@ static FbStatus put_rope(const FbHfModel *model, FbGgufWriter *writer, FbError *
 
 static bool is_divisor(float value) { return value > 0.0f && isfinite(value); }
 
-/* Divisors of the rotary frequencies: 1 for short waves, the factor for long ones, a blend between. Source: transformers, llama3 scaling. */
+/* Divisors of the rotary frequencies: 1 for short waves, the factor for long ones, a blend between. Source: transformers, llama3 scaling. Every step is
+ * rounded to float, so that the converter's file has the same numbers. */
 static FbStatus add_llama3(FbHfModel *model, FbError *err)
 {
     int64_t size = head_size(model);
@@ -259,7 +260,7 @@ static FbStatus add_llama3(FbHfModel *model, FbError *err)
     for (int64_t i = 0; i < size / 2; i++) {
         float frequency = 1.0f / (float)pow(base, (double)((float)(2 * i) / (float)size));
         float wave = (float)(2.0 * 3.14159265358979323846) / frequency;
-        float smooth = (float)((original / (double)wave - low) / (high - low));
+        float smooth = ((float)original / wave - (float)low) / (float)(high - low);
         values[i] = (double)wave < original / high  ? 1.0f
                     : (double)wave > original / low ? (float)factor
                                                     : 1.0f / ((1.0f - smooth) / (float)factor + smooth);
