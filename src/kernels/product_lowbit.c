@@ -2,8 +2,11 @@
 #include "kernels/product_lowbit.h"
 
 #if defined(__x86_64__)
-#define ARCHITECTURE_ROWS &fb_product_lowbit_avx2,
-extern const FbProductLowbitKernel fb_product_lowbit_avx2;
+#define ARCHITECTURE_ROWS &fb_product_lowbit_avx512vnni, &fb_product_lowbit_avxvnni, &fb_product_lowbit_avx2,
+extern const FbProductLowbitKernel fb_product_lowbit_avx512vnni, fb_product_lowbit_avxvnni, fb_product_lowbit_avx2;
+#elif defined(__aarch64__)
+#define ARCHITECTURE_ROWS &fb_product_lowbit_neon_dot, &fb_product_lowbit_neon,
+extern const FbProductLowbitKernel fb_product_lowbit_neon_dot, fb_product_lowbit_neon;
 #else
 #define ARCHITECTURE_ROWS
 #endif

@@ -1,9 +1,22 @@
 /* Every low-bit product kernel and its rounding of A against the scalar row bit for bit, and the scalar row against decoded blocks. */
 #include "kernels/check.h"
-#include "kernels/product_lowbit.h"
+#include "kernels/emulated/emulated.h"
 #include "tensor/block_type.h"
 
 typedef enum Fill { FILL_RANDOM = 0, FILL_ZEROS, FILL_ONES, FILL_HIGH, FILL_LOW, FILLS } Fill; /* of the bytes of weights */
+
+/* Those of the table that run here, then the emulated ones, then NULL. */
+static const FbProductLowbitKernel *kernel_at(size_t i)
+{
+    static const FbProductLowbitKernel *const emulated[] = {&fb_product_lowbit_avx512vnni_emulated, &fb_product_lowbit_avxvnni_emulated};
+    const unsigned cpu = fb_cpu_detect();
+    for (size_t k = 0; k < fb_product_lowbit_kernel_count; k++) {
+        if ((fb_product_lowbit_kernels[k]->needs & ~cpu) == 0 && i-- == 0) {
+            return fb_product_lowbit_kernels[k];
+        }
+    }
+    return (cpu & FB_CPU_AVX2) && i < sizeof emulated / sizeof *emulated ? emulated[i] : NULL;
+}
 
 static const FbBlockType *block_of(FbLowbitForm form)
 {
@@ -12,7 +25,7 @@ static const FbBlockType *block_of(FbLowbitForm form)
             return &fb_block_types[i];
         }
     }
-    fail();
+    fail_msg("no block type of form %d", (int)form);
     return NULL;
 }
 
@@ -94,9 +107,9 @@ static void check_case(FbLowbitForm form, size_t rows, size_t blocks, size_t pan
     FbProductLowbit p = {rows, blocks, panels, w, a, stride, want, cols};
     fb_product_lowbit_run(0, form)(&p);
     p.c = got;
-    for (size_t i = 0; i < fb_product_lowbit_kernel_count; i++) {
-        const FbProductLowbitKernel *kernel = fb_product_lowbit_kernels[i];
-        if ((kernel->needs & ~fb_cpu_detect()) == 0 && kernel->run[form] != NULL) {
+    const FbProductLowbitKernel *kernel;
+    for (size_t i = 0; (kernel = kernel_at(i)) != NULL; i++) {
+        if (kernel->run[form] != NULL) {
             memset(got, 0xff, rows * cols * sizeof *got);
             kernel->run[form](&p);
             check_same(block_of(form)->code.name, kernel->name, want, got, rows * cols);
@@ -220,11 +233,8 @@ static void rounding_equals_scalar(void **state)
         assert_int_equal(want[0].codes[1], -98); /* -98.5 */
         FbCodes32 *got = check_block(sizeof want, 0, &base_32);
         FbCodes256 *got_256 = check_block(sizeof want_256, 0, &base_256);
-        for (size_t k = 0; k < fb_product_lowbit_kernel_count; k++) {
-            const FbProductLowbitKernel *kernel = fb_product_lowbit_kernels[k];
-            if ((kernel->needs & ~fb_cpu_detect()) != 0) {
-                continue;
-            }
+        const FbProductLowbitKernel *kernel;
+        for (size_t k = 0; (kernel = kernel_at(k)) != NULL; k++) {
             kernel->codes32(x, GROUPS * 8, got);
             kernel->codes256(x, GROUPS, got_256);
             for (size_t g = 0; g < GROUPS * 8; g++) {

@@ -13,6 +13,7 @@
 #include "kernels/norm_f32.h"
 #include "kernels/pool_f32.h"
 #include "kernels/product_f32.h"
+#include "kernels/product_lowbit.h"
 #include "kernels/product_u8s8.h"
 #include "kernels/reduce.h"
 #include "kernels/round_grid.h"
@@ -24,6 +25,8 @@ extern const FbBinaryF32Kernel fb_binary_f32_emulated;
 extern const FbBlockEncodeKernel fb_block_encode_emulated;
 extern const FbReduceF32Kernel fb_reduce_f32_emulated;
 extern const FbProductF32Kernel fb_product_f32_emulated;
+extern const FbProductLowbitKernel fb_product_lowbit_avx512vnni_emulated;
+extern const FbProductLowbitKernel fb_product_lowbit_avxvnni_emulated;
 extern const FbProductU8S8Kernel fb_product_u8s8_avx512vnni_emulated;
 extern const FbProductU8S8Kernel fb_product_u8s8_avxvnni_emulated;
 extern const FbDepthwiseF32Kernel fb_depthwise_f32_emulated;

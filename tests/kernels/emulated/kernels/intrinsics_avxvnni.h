@@ -1,5 +1,5 @@
-/* vpdpbusd on 256 bits, written out: four products u8 * s8 are added to each int32, which wraps. Stands in for the header of the same name
- * in src. */
+/* vpdpbusd and vpdpwssd on 256 bits, written out: four products u8 * s8, or two of s16, are added to each int32, which wraps. Stands in for
+ * the header of the same name in src. */
 #ifndef FB_TESTS_EMULATED_INTRINSICS_AVXVNNI_H
 #define FB_TESTS_EMULATED_INTRINSICS_AVXVNNI_H
 
@@ -19,6 +19,8 @@ static inline __m256i emulated_dpbusd(__m256i sum, __m256i a, __m256i b)
     }
     return _mm256_loadu_si256((const __m256i *)(const void *)sums);
 }
+static inline __m256i emulated_dpwssd(__m256i sum, __m256i a, __m256i b) { return _mm256_add_epi32(sum, _mm256_madd_epi16(a, b)); }
+#define _mm256_dpwssd_avx_epi32 emulated_dpwssd
 #define _mm256_dpbusd_avx_epi32 emulated_dpbusd
 
 #endif

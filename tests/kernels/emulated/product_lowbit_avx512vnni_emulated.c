@@ -1,0 +1,6 @@
+/* The AVX-512 VNNI low-bit product over emulated intrinsics, under a name of its own. */
+#define DOT_INLINE static
+#include "kernels/dot_lanes_avx512.h"
+
+#define DOT_KERNEL fb_product_lowbit_avx512vnni_emulated
+#include "kernels/product_lowbit_dot_row.h"
