@@ -140,6 +140,10 @@ static void announce(FbThreadPool *pool, uint64_t flags, size_t wanted)
     }
     pthread_mutex_lock(&pool->lock); /* who has counted itself as asleep, sleeps now or has seen the gate */
     pthread_mutex_unlock(&pool->lock);
+    if (wanted == pool->started) {
+        pthread_cond_broadcast(&pool->job_open); /* one call, however many sleep */
+        return;
+    }
     for (size_t i = awake; i < wanted; i++) {
         pthread_cond_signal(&pool->job_open);
     }
