@@ -141,9 +141,10 @@ def sentence_piece(name, folder):
     gemma, phi = name == "gemma", name == "phi3"
     names = [processor.id_to_piece(i) for i in range(processor.vocab_size())]
     ids = {piece: i for i, piece in enumerate(names)}
-    # Symbols of the user are pieces of their own, which no merge makes.
+    # Symbols of the user are pieces of their own, which no merge makes but those of spaces, which come first.
     more = [piece for piece in names if gemma and names.index(piece) < 14]
     plain = [p for i, p in enumerate(names) if not (processor.is_control(i) or processor.is_unknown(i) or processor.is_byte(i) or p in more)]
+    spaces = [piece for piece in more if piece.strip("\u2581") == ""]
     base = ["<pad>", "<eos>", "<bos>", "<unk>"] if gemma else ["<unk>", "<s>", "</s>"]
     tokens = [added(token, ids[token]) for token in base]
     tokens += [added(token, ids[token], token in ("<start_of_turn>", "<end_of_turn>")) for token in more if token not in base]
@@ -161,7 +162,7 @@ def sentence_piece(name, folder):
             "decoder": {"type": "Sequence", "decoders": [back, {"type": "ByteFallback"}, {"type": "Fuse"},
                                                          *([] if gemma else [{"type": "Strip", "content": " ", "start": 1, "stop": 0}])]},
             "model": {"type": "BPE", "dropout": None, "unk_token": "<unk>", "continuing_subword_prefix": None, "end_of_word_suffix": None, "fuse_unk": True,
-                      "byte_fallback": True, "ignore_merges": False, "vocab": ids, "merges": merges_of(plain, ids)}}
+                      "byte_fallback": True, "ignore_merges": False, "vocab": ids, "merges": merges_of(spaces + plain, ids)}}
     (folder / "tokenizer.json").write_text(json.dumps(data, ensure_ascii=False))
     config = {"tokenizer_class": "GemmaTokenizer" if gemma else "LlamaTokenizer", "bos_token": begin, "eos_token": end, "unk_token": "<unk>",
               "add_bos_token": not phi, "add_eos_token": False, "model_max_length": 128, "clean_up_tokenization_spaces": False,
