@@ -33,6 +33,7 @@ static const BlockLayout layouts[] = {
 
 typedef struct PackedEntry {
     struct PackedEntry *next;
+    struct PackedEntry *chain; /* of the same bucket, until the store is sealed */
     FbPlane plane;           /* whose bytes these are; holds references until the store is sealed */
     bool sealed;
     bool transposed;
@@ -42,6 +43,8 @@ typedef struct PackedEntry {
 struct FbBlockStore {
     FbContext *context;
     PackedEntry *entries;
+    PackedEntry **buckets;   /* of entries by plane: mixtures of experts have tens of thousands of weights */
+    size_t bucket_count, used; /* a power of two; entries in buckets */
 };
 
 typedef struct BlockPacking { /* of one constant */
@@ -92,6 +95,7 @@ void fb_block_store_free(FbBlockStore *store)
         free_entry(store->context, entry);
     }
     if (store != NULL) {
+        fb_free(store->context, store->buckets);
         fb_free(store->context, store);
     }
 }
@@ -104,6 +108,9 @@ void fb_block_store_seal(FbBlockStore *store)
         entry->plane = (FbPlane){0};
         entry->sealed = true;
     }
+    fb_free(store->context, store->buckets);
+    store->buckets = NULL;
+    store->bucket_count = store->used = 0;
 }
 
 bool fb_packed_blocks_accepts(const FbConst *constant, bool transposed)
@@ -321,15 +328,49 @@ static bool same_plane(const FbPlane *a, const FbPlane *b)
     return a->source == b->source && a->buffer == b->buffer && a->offset == b->offset && a->bytes == b->bytes;
 }
 
+static PackedEntry **bucket_of(const FbBlockStore *store, const FbPlane *plane)
+{
+    uint64_t hash = ((uintptr_t)plane->source ^ (uintptr_t)plane->buffer) + plane->offset;
+    hash = (hash ^ hash >> 31) * 0x9e3779b97f4a7c15u;
+    return &store->buckets[(hash ^ hash >> 32) & (store->bucket_count - 1)];
+}
+
+/* Room for one more. */
+static bool grow_buckets(FbBlockStore *store)
+{
+    const size_t count = store->bucket_count > 0 ? 2 * store->bucket_count : 64;
+    if (store->used < store->bucket_count) {
+        return true;
+    }
+    PackedEntry **buckets = fb_alloc_zero(store->context, count * sizeof(PackedEntry *));
+    if (buckets == NULL) {
+        return false;
+    }
+    fb_free(store->context, store->buckets);
+    store->buckets = buckets;
+    store->bucket_count = count;
+    for (PackedEntry *entry = store->entries; entry != NULL; entry = entry->next) {
+        if (!entry->sealed) {
+            PackedEntry **bucket = bucket_of(store, &entry->plane);
+            entry->chain = *bucket;
+            *bucket = entry;
+        }
+    }
+    return true;
+}
+
 FbStatus fb_block_store_get(FbBlockStore *store, const FbConst *constant, bool transposed, const FbPackedBlocks **packed, FbError *err)
 {
     const FbPlane *plane = &constant->planes[FB_PLANE_CODES];
     FbPackedBlocks sizes = {0};
     size_t bytes;
     (void)measure(constant, transposed, &sizes, &bytes); /* an overflow is told by pack */
-    for (PackedEntry *entry = store->entries; entry != NULL; entry = entry->next) {
+    if (!grow_buckets(store)) {
+        return fb_error_memory(store->context, err, "packed weights", store->bucket_count * sizeof(PackedEntry *));
+    }
+    for (PackedEntry *entry = *bucket_of(store, plane); entry != NULL; entry = entry->chain) {
         const FbPackedBlocks *has = &entry->packed;
-        if (!entry->sealed && same_plane(&entry->plane, plane) && entry->transposed == transposed && has->type == sizes.type && has->rows == sizes.rows &&
+        if (same_plane(&entry->plane, plane) && entry->transposed == transposed && has->type == sizes.type && has->rows == sizes.rows &&
             has->depth == sizes.depth) {
             *packed = has;
             return FB_OK;
@@ -348,8 +389,12 @@ FbStatus fb_block_store_get(FbBlockStore *store, const FbConst *constant, bool t
         free_entry(store->context, entry);
         return status;
     }
+    PackedEntry **bucket = bucket_of(store, plane);
+    entry->chain = *bucket;
+    *bucket = entry;
     entry->next = store->entries;
     store->entries = entry;
+    store->used++;
     *packed = &entry->packed;
     return FB_OK;
 }

@@ -5,6 +5,8 @@
 #include "io/gguf/imatrix.h"
 #include "quantize/gguf_plan.h"
 
+#define MEAN_MAX 1e24f /* squares of activations: those of 1e12 */
+
 static FbStatus give(FbGgufPlan *plan, FbGgufChoice *choice, const FbImatrixRow *row, FbError *err)
 {
     char shown[120];
@@ -21,6 +23,12 @@ static FbStatus give(FbGgufPlan *plan, FbGgufChoice *choice, const FbImatrixRow 
         return fb_error_memory(plan->context, err, "an importance matrix", values * sizeof *means);
     }
     fb_imatrix_means(row, means);
+    for (size_t i = 0; i < values; i++) {
+        if (!(means[i] <= MEAN_MAX)) {
+            return fb_error_set(err, FB_ERR_FORMAT, "importance of '%s': value %zu has a mean of %g, with which sums of errors overflow",
+                                fb_escape(row->name, shown, sizeof shown), i, (double)means[i]);
+        }
+    }
     choice->importance = means;
     return FB_OK;
 }

@@ -1,4 +1,5 @@
 /* What a generator will hold, from the model's configuration and the table of its weights. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "fewbit/generate.h"
@@ -8,17 +9,36 @@
 
 enum { FORECAST_CHUNK = 512 };
 
-/* The same bytes stand for several constants where weights are shared. */
-static bool seen_before(const FbGraph *graph, size_t index)
+static int by_number(uint64_t a, uint64_t b) { return (a > b) - (a < b); }
+
+static int by_plane(const void *left, const void *right)
 {
-    const FbPlane *plane = &graph->constants[index]->planes[FB_PLANE_CODES];
-    for (size_t i = 0; i < index; i++) {
-        const FbPlane *other = &graph->constants[i]->planes[FB_PLANE_CODES];
-        if (other->source == plane->source && other->buffer == plane->buffer && other->offset == plane->offset && other->bytes == plane->bytes) {
-            return true;
-        }
+    const FbPlane *a = &(*(FbConst *const *)left)->planes[FB_PLANE_CODES], *b = &(*(FbConst *const *)right)->planes[FB_PLANE_CODES];
+    int order = by_number((uintptr_t)a->source, (uintptr_t)b->source);
+    order = order != 0 ? order : by_number((uintptr_t)a->buffer, (uintptr_t)b->buffer);
+    order = order != 0 ? order : by_number(a->offset, b->offset);
+    return order != 0 ? order : by_number(a->bytes, b->bytes);
+}
+
+/* The same bytes stand for several constants where weights are shared: they count once. */
+static FbStatus stored_bytes(const FbGraph *graph, uint64_t *bytes, FbError *err)
+{
+    FbContext *context = fb_arena_context(graph->arena);
+    const size_t count = graph->constant_count;
+    FbConst **sorted = fb_alloc_array(context, count + 1, sizeof(FbConst *));
+    *bytes = 0;
+    if (sorted == NULL) {
+        return fb_error_memory(context, err, "a list of weights", count * sizeof(FbConst *));
     }
-    return false;
+    for (size_t i = 0; i < count; i++) {
+        sorted[i] = graph->constants[i];
+    }
+    qsort(sorted, count, sizeof(FbConst *), by_plane);
+    for (size_t i = 0; i < count; i++) {
+        *bytes += i == 0 || by_plane(&sorted[i - 1], &sorted[i]) != 0 ? fb_const_stored_bytes(sorted[i]) : 0;
+    }
+    fb_free(context, sorted);
+    return FB_OK;
 }
 
 static uint64_t larger(uint64_t a, uint64_t b) { return a > b ? a : b; }
@@ -47,9 +67,7 @@ FbStatus fb_generator_forecast(const FbContext *context, const FbModel *model, c
     if (options->context > INT32_MAX || options->sequences > FB_KV_SEQUENCES_MAX) {
         return fb_error_set(err, FB_ERR_ARGUMENT, "a context of %llu tokens for %zu sequences", (unsigned long long)options->context, options->sequences);
     }
-    for (size_t i = 0; i < model->graph->constant_count; i++) {
-        forecast->weights += seen_before(model->graph, i) ? 0 : fb_const_stored_bytes(model->graph->constants[i]);
-    }
+    FB_TRY(stored_bytes(model->graph, &forecast->weights, err));
     const uint64_t sequences = options->sequences > 0 ? options->sequences : 1;
     const uint64_t positions = options->context > 0 ? options->context : (uint64_t)info->positions;
     const uint64_t chunk = options->chunk > 0 ? (uint64_t)options->chunk : FORECAST_CHUNK;

@@ -326,6 +326,9 @@ static void test_importance(void **state)
     write_importance(path, 255, 5.0f);
     assert_int_equal(run((FbGgufOptions){.preset = "q4_0", .pure = 1, .importance = path, .overwrite = 1}, NULL), FB_ERR_FORMAT);
     assert_non_null(strstr(err.message, "has 510 values"));
+    write_importance(path, 256, 1e-38f); /* finite sums whose means are not */
+    assert_int_equal(run((FbGgufOptions){.preset = "q4_0", .pure = 1, .importance = path, .overwrite = 1}, NULL), FB_ERR_FORMAT);
+    assert_non_null(strstr(err.message, "has a mean of"));
 }
 
 int main(void)
