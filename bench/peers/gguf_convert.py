@@ -26,6 +26,10 @@ GROUPED = {**SMALL, "num_key_value_heads": 2}
 LLAMA3 = {"rope_type": "llama3", "rope_theta": 5e5, "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
           "original_max_position_embeddings": 64}
 YARN = {"rope_type": "yarn", "rope_theta": 1e4, "factor": 4.0, "original_max_position_embeddings": 32}
+EYES = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "image_size": 28, "patch_size": 14}
+SIGLIP = {"model_type": "siglip_vision_model", **EYES}
+QWEN_EYES = {"depth": 1, "hidden_size": 16, "num_heads": 2, "patch_size": 4, "intermediate_size": 16, "out_hidden_size": 64}
+SECTIONS = {"rope_type": "default", "rope_theta": 1e6, "mrope_section": [2, 3, 3]}
 # Families whose converter wants a SentencePiece model are left to the unit tests.
 FAMILIES = {
     "llama": lambda v: T.LlamaConfig(vocab_size=v, **GROUPED, rope_parameters=LLAMA3),
@@ -35,6 +39,14 @@ FAMILIES = {
     "qwen3": lambda v: T.Qwen3Config(vocab_size=v, **GROUPED, head_dim=32),
     "qwen3_moe": lambda v: T.Qwen3MoeConfig(vocab_size=v, **GROUPED, head_dim=32, num_experts=4, num_experts_per_tok=2, moe_intermediate_size=32),
     "gemma3": lambda v: T.Gemma3TextConfig(vocab_size=v, **GROUPED, head_dim=16, sliding_window=32),
+    "gemma3-larger": lambda v: T.Gemma3Config(text_config={**GROUPED, "vocab_size": v, "sliding_window": 32}, vision_config=SIGLIP),
+    "mistral3": lambda v: T.Mistral3Config(text_config={**GROUPED, "vocab_size": v, "model_type": "mistral"}, vision_config={**EYES, "model_type": "pixtral"}),
+    "llava": lambda v: T.LlavaConfig(text_config={**GROUPED, "vocab_size": v, "architectures": ["LlamaForCausalLM"]}, vision_config=EYES),
+    "smolvlm": lambda v: T.SmolVLMConfig(text_config={**GROUPED, "vocab_size": v, "architectures": ["VLlama3ForCausalLM"]}, vision_config=EYES),
+    "qwen2_vl": lambda v: T.Qwen2VLConfig(text_config={**GROUPED, "vocab_size": v, "rope_parameters": SECTIONS}, vision_config=QWEN_EYES),
+    "qwen2_5_vl": lambda v: T.Qwen2_5_VLConfig(text_config={**GROUPED, "vocab_size": v, "rope_parameters": SECTIONS}, vision_config=QWEN_EYES),
+    "qwen3_vl": lambda v: T.Qwen3VLConfig(text_config={**GROUPED, "vocab_size": v, "rope_parameters": SECTIONS, "head_dim": 16},
+                                          vision_config={**QWEN_EYES, "deepstack_visual_indexes": [0], "num_position_embeddings": 16}),
     "gpt2": lambda v: T.GPT2Config(vocab_size=v, n_positions=128, n_embd=64, n_layer=3, n_head=4),
     "bloom": lambda v: T.BloomConfig(vocab_size=v, hidden_size=64, n_layer=3, n_head=4, seq_length=128),
 }
@@ -42,7 +54,8 @@ FAMILIES = {
 
 def make(folder, config, tokenizer):
     torch.manual_seed(0)
-    model = T.AutoModelForCausalLM.from_config(config)
+    larger = hasattr(config, "vision_config")  # of such only the part for text goes into the file
+    model = (T.AutoModelForImageTextToText if larger else T.AutoModelForCausalLM).from_config(config)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.copy_(torch.randn_like(parameter) * 0.1 + (parameter if parameter.ndim == 1 else 0))

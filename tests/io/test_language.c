@@ -159,7 +159,7 @@ static void test_meanings(void **state)
     (void)state;
     llama_refused("model_type", NULL, FB_ERR_FORMAT, "'model_type' is missing");
     llama_refused("model_type", "7", FB_ERR_FORMAT, "'model_type' must be a string");
-    llama_refused("model_type", "\"lama\\u001b\"", FB_ERR_UNSUPPORTED, "architecture 'lama\\x1b' is not known; known are: llama, mistral, mixtral");
+    llama_refused("model_type", "\"lama\\u001b\"", FB_ERR_UNSUPPORTED, "architecture 'lama\\x1b' is not known; known are: llama, mistral3, mistral, mixtral");
     llama_refused("hidden_act", "\"mish\"", FB_ERR_UNSUPPORTED, "'hidden_act' is 'mish'");
     llama_refused("quantization_config", "{\"bits\":4}", FB_ERR_UNSUPPORTED, "quantization_config");
     llama_refused("text_config", "{}", FB_ERR_UNSUPPORTED, "text_config");

@@ -141,11 +141,16 @@ def finish(writer):
     writer.close()
 
 
-def write_gguf(path, config, weights):
+def may_be_gguf(config):
     """False where such files cannot say what the configuration says."""
     scaled = config.get("query_pre_attn_scalar", 0) != config.get("head_dim", 0) and "query_pre_attn_scalar" in config
     plain = config.get("norm_topk_prob") is False or config.get("mlp_only_layers") or config.get("apply_residual_connection_post_layernorm")
-    if config["model_type"] not in FAMILIES or config.get("use_sliding_window") or scaled or plain:
+    return not (config.get("use_sliding_window") or scaled or plain or config["model_type"] == "opt")
+
+
+def write_gguf(path, config, weights):
+    """False where such files cannot say what the configuration says, and for parts of larger models."""
+    if config["model_type"] not in FAMILIES or not may_be_gguf(config):
         return False
     architecture, names = FAMILIES[config["model_type"]]
     writer = gguf.GGUFWriter(path, architecture)

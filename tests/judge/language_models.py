@@ -1,8 +1,8 @@
 """Logits of small random models of every family of language models against those of transformers, kept in tests/judge/language (written by
 make_language_cases.py with torch and transformers, which are not needed here): from a Hugging Face folder, and from a GGUF file with the names, keys
-and layouts that llama.cpp's files have; the prompt in one run and in two. The difference must be at most 1e-4 of the range of the logits. Weights in half
-precision must give the bits that their values in float give.
-usage: language_models.py LANGUAGE_LOGITS [CASE ...]        LANGUAGE_LOGITS MODEL TOKENS OUT SPLIT CONTEXT"""
+and layouts that llama.cpp's files have, and from one that fewbit writes; the prompt in one run and in two. The difference must be at most 1e-4 of the
+range of the logits. Weights in half precision must give the bits that their values in float give.
+usage: language_models.py LANGUAGE_LOGITS FEWBIT [CASE ...]        LANGUAGE_LOGITS MODEL TOKENS OUT SPLIT CONTEXT; FEWBIT "": not built"""
 import base64
 import json
 import os
@@ -15,7 +15,7 @@ from skip import no_judges
 try:
     import numpy
 
-    from language_gguf import write_gguf
+    from language_gguf import may_be_gguf, write_gguf
 except ImportError as missing:
     no_judges(missing)
 
@@ -63,9 +63,19 @@ def check(program, label, model, folder, case):
     return good
 
 
+def check_own(program, fewbit, name, folder, case):
+    """The folder as a GGUF file that fewbit writes."""
+    path = os.path.join(folder, "own.gguf")
+    done = subprocess.run([fewbit, "quantize", folder, "-p", "f32", "-o", path, "-q"], capture_output=True, text=True)
+    if done.returncode != 0:
+        print(f"{name}: {done.stderr.strip()}")
+        return False
+    return check(program, name + " (own gguf)", path, folder, case)
+
+
 def check_halves(program, name, folder, case, weights):
     """A file of halves against a file of the same numbers in float."""
-    path, vocabulary = os.path.join(folder, "model.safetensors"), case["config"]["vocab_size"]
+    path, vocabulary = os.path.join(folder, "model.safetensors"), len(base64.b64decode(case["logits"])) // 4 // len(ROWS)
     good = True
     for dtype in ("F16", "BF16"):
         if dtype == "F16":
@@ -85,7 +95,8 @@ def check_halves(program, name, folder, case, weights):
 
 
 def main():
-    program, names = sys.argv[1], sys.argv[2:] or sorted(name[:-5] for name in os.listdir(HERE) if name.endswith(".json"))
+    program, fewbit = sys.argv[1:3]
+    names = sys.argv[3:] or sorted(name[:-5] for name in os.listdir(HERE) if name.endswith(".json"))
     good = len(names) > 0
     for name in names:
         with open(os.path.join(HERE, name + ".json")) as file:
@@ -101,6 +112,8 @@ def main():
             path = os.path.join(folder, "model.gguf")
             if write_gguf(path, case["config"], weights):
                 good &= check(program, name + " (gguf)", path, folder, case)
+            if fewbit and may_be_gguf(case["config"]):
+                good &= check_own(program, fewbit, name, folder, case)
             good &= check_halves(program, name, folder, case, weights)
     sys.exit(0 if good else 1)
 

@@ -25,6 +25,8 @@ static const FbHfKeyRow key_rows[] = {
     {"context_length", FB_HF_COUNT, {"seq_length"}, "bloom", 2048},
     {"context_length", FB_HF_COUNT, {"max_position_embeddings", "n_ctx", "n_positions", "seq_length"}, NULL, NAN},
     {"embedding_length", FB_HF_COUNT, {"hidden_size", "n_embd", "n_embed", "dim"}, NULL, NAN},
+    {"feed_forward_length", FB_HF_COUNT, {"n_inner"}, "gpt2", NAN},
+    {"feed_forward_length", FB_HF_COUNT, {"n_inner"}, "bloom", NAN},
     {"feed_forward_length", FB_HF_COUNT, {"intermediate_size", "n_inner", "hidden_dim"}, NULL, NAN},
     {"attention.head_count", FB_HF_COUNT, {"num_attention_heads"}, "gemma3", 8},
     {"attention.head_count", FB_HF_COUNT, {"num_attention_heads", "n_head", "n_heads"}, NULL, NAN},
@@ -59,6 +61,8 @@ static const FbHfKeyRow key_rows[] = {
     {"residual_scale", FB_HF_REAL, {"residual_multiplier"}, "granitemoe", 1},
     {"logit_scale", FB_HF_REAL, {"logits_scaling"}, "granite", 1},
     {"logit_scale", FB_HF_REAL, {"logits_scaling"}, "granitemoe", 1},
+    {"attention.sliding_window", FB_HF_COUNT, {"sliding_window"}, "llama", NAN}, /* Mistral's; llama.cpp does not ask for it */
+    {"attention.sliding_window", FB_HF_COUNT, {"sliding_window"}, "mistral3", NAN},
 };
 
 static const char *key_of(const FbHfModel *model, const char *suffix, char *out)
@@ -95,6 +99,18 @@ static FbStatus put_row(const FbHfModel *model, FbGgufWriter *writer, const FbHf
     return isfinite(number) ? put_real(model, writer, row->key, number, err) : FB_OK;
 }
 
+static bool is_llama(const FbHfModel *model)
+{
+    return strcmp(model->family->architecture, "llama") == 0 || strcmp(model->family->architecture, "mistral3") == 0;
+}
+
+/* Keys that the family ignores. */
+static bool is_ignored_key(const FbHfModel *model, const char *key)
+{
+    bool heads = strcmp(key, "attention.head_count_kv") == 0 && !fb_hf_shares_heads(model);
+    return heads || (strcmp(key, "attention.sliding_window") == 0 && strcmp(model->family->type, "llama") == 0);
+}
+
 /* A row for this architecture counts before one for all. */
 static FbStatus put_rows(const FbHfModel *model, FbGgufWriter *writer, FbError *err)
 {
@@ -102,7 +118,7 @@ static FbStatus put_rows(const FbHfModel *model, FbGgufWriter *writer, FbError *
     for (size_t i = 0; i < sizeof key_rows / sizeof key_rows[0]; i++) {
         const FbHfKeyRow *row = &key_rows[i];
         bool other = row->architecture != NULL && strcmp(row->architecture, model->family->architecture) != 0;
-        if (!other && strcmp(last, row->key) != 0) {
+        if (!other && !is_ignored_key(model, row->key) && strcmp(last, row->key) != 0) {
             last = row->key;
             FB_TRY(put_row(model, writer, row, err));
         }
@@ -116,7 +132,7 @@ static FbStatus put_vocabulary_size(const FbHfModel *model, FbGgufWriter *writer
     int64_t count = 0;
     if (!fb_hf_carries_tokenizer(model)) {
         count = model->vocabulary;
-    } else if (strcmp(model->family->architecture, "llama") == 0 || strncmp(model->family->architecture, "granite", 7) == 0) {
+    } else if (is_llama(model) || strncmp(model->family->architecture, "granite", 7) == 0) {
         fb_hf_integer(model, (const char *const[]){"vocab_size", NULL}, &count);
     }
     return count > 0 && count <= UINT32_MAX ? put_count(model, writer, "vocab_size", count, err) : FB_OK;
@@ -168,7 +184,7 @@ static FbStatus put_scaling(const FbHfModel *model, FbGgufWriter *writer, FbErro
         return fb_gguf_put_text(writer, key_of(model, "rope.scaling.type", key), "longrope", err);
     }
     if (!linear && !is_yarn) {
-        bool known = longrope || strcmp(type, "default") == 0 || strcmp(type, "llama3") == 0;
+        bool known = longrope || strcmp(type, "default") == 0 || strcmp(type, "llama3") == 0 || strcmp(type, "mrope") == 0;
         if (!known) {
             fb_log(model->context, FB_LOG_WARNING, "rope-type", "rotary scaling '%s' has no form in GGUF and is left out", fb_escape(type, shown, sizeof shown));
         }
@@ -187,6 +203,38 @@ static FbStatus put_scaling(const FbHfModel *model, FbGgufWriter *writer, FbErro
         }
     }
     return FB_OK;
+}
+
+/* Qwen2-VL and later: how many pairs of a head turn with time, height and width. */
+static FbStatus put_sections(const FbHfModel *model, FbGgufWriter *writer, FbError *err)
+{
+    enum { SECTIONS = 4 };
+    const json_t *list = fb_hf_rope(model, "mrope_section");
+    int32_t sections[SECTIONS] = {0};
+    char key[KEY_ROOM];
+    if (list == NULL) {
+        return FB_OK;
+    }
+    bool good = json_is_array(list) && json_array_size(list) <= SECTIONS;
+    for (size_t i = 0; good && i < json_array_size(list); i++) {
+        json_int_t pairs = json_integer_value(json_array_get(list, i));
+        good = json_is_integer(json_array_get(list, i)) && pairs >= 0 && pairs <= INT32_MAX;
+        sections[i] = good ? (int32_t)pairs : 0;
+    }
+    if (!good) {
+        return fb_error_set(err, FB_ERR_FORMAT, "config.json: 'mrope_section' must be a list of at most %d counts", SECTIONS);
+    }
+    return fb_gguf_put_numbers(writer, key_of(model, "rope.dimension_sections", key), FB_META_S32, sections, SECTIONS, err);
+}
+
+/* Qwen3-VL: into how many layers pictures are added; three where config.json says nothing. */
+static FbStatus put_deepstack(const FbHfModel *model, FbGgufWriter *writer, FbError *err)
+{
+    const json_t *layers = json_object_get(json_object_get(model->config, "vision_config"), "deepstack_visual_indexes");
+    if (strcmp(model->family->architecture, "qwen3vl") != 0) {
+        return FB_OK;
+    }
+    return put_count(model, writer, "n_deepstack_layers", json_is_array(layers) ? (int64_t)json_array_size(layers) : 3, err);
 }
 
 static FbStatus put_bases(const FbHfModel *model, FbGgufWriter *writer, FbError *err)
@@ -208,8 +256,9 @@ static FbStatus put_bases(const FbHfModel *model, FbGgufWriter *writer, FbError 
 static FbStatus put_rope(const FbHfModel *model, FbGgufWriter *writer, FbError *err)
 {
     const char *architecture = model->family->architecture;
-    bool phi3 = strcmp(architecture, "phi3") == 0, llama = strcmp(architecture, "llama") == 0, neox = strcmp(architecture, "gptneox") == 0;
+    bool phi3 = strcmp(architecture, "phi3") == 0, llama = is_llama(model), neox = strcmp(architecture, "gptneox") == 0;
     FB_TRY(put_scaling(model, writer, err));
+    FB_TRY(put_sections(model, writer, err));
     FB_TRY(put_bases(model, writer, err));
     if (phi3) {
         int64_t context = 0, original = 0;
@@ -298,7 +347,7 @@ static FbStatus add_factors(FbHfModel *model, const char *from, const char *name
 
 FbStatus fb_hf_add_rope_tensors(FbHfModel *model, FbError *err)
 {
-    if (strcmp(model->family->architecture, "llama") == 0 && strcmp(rope_type(model), "llama3") == 0) {
+    if (is_llama(model) && strcmp(rope_type(model), "llama3") == 0) {
         return add_llama3(model, err);
     }
     if (json_is_array(fb_hf_rope(model, "long_factor")) && strcmp(model->family->architecture, "phi3") == 0) {
@@ -374,8 +423,7 @@ FbStatus fb_hf_put_keys(const FbHfModel *model, FbGgufWriter *writer, FbError *e
     FB_TRY(put_rows(model, writer, err));
     FB_TRY(put_vocabulary_size(model, writer, err));
     fb_hf_integer(model, (const char *const[]){"hidden_size", "n_embd", "n_embed", NULL}, &hidden);
-    bool wide = !fb_hf_integer(model, (const char *const[]){"intermediate_size", "n_inner", "hidden_dim", NULL}, &width);
-    if (wide && (model->family->flags & FB_HF_WIDE_FEED) != 0) {
+    if ((model->family->flags & FB_HF_WIDE_FEED) != 0 && !fb_hf_integer(model, (const char *const[]){"n_inner", NULL}, &width)) {
         FB_TRY(put_count(model, writer, "feed_forward_length", 4 * hidden, err));
     }
     if (strcmp(model->family->architecture, "bloom") == 0) {
@@ -388,6 +436,7 @@ FbStatus fb_hf_put_keys(const FbHfModel *model, FbGgufWriter *writer, FbError *e
         FB_TRY(fb_gguf_put_bool(writer, key_of(model, "use_parallel_residual", key), parallel, err));
     }
     FB_TRY(put_rope(model, writer, err));
+    FB_TRY(put_deepstack(model, writer, err));
     FB_TRY(fb_hf_put_tokenizer(model, writer, err));
     return fb_hf_put_chat_template(model, writer, err);
 }

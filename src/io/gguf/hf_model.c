@@ -134,6 +134,8 @@ bool fb_hf_number(const FbHfModel *model, const char *const *keys, double *out)
     return json_is_number(value);
 }
 
+bool fb_hf_shares_heads(const FbHfModel *model) { return (model->family->flags & (FB_HF_CONV1D | FB_HF_QKV_HEADS)) == 0; }
+
 const json_t *fb_hf_rope(const FbHfModel *model, const char *key)
 {
     const json_t *rope = fb_hf_find(model, (const char *const[]){"rope_parameters", "rope_scaling", NULL});
@@ -144,15 +146,25 @@ const json_t *fb_hf_rope(const FbHfModel *model, const char *key)
 
 /* ---- family and facts ---- */
 
+static const FbHfFamily *family_of(const char *type)
+{
+    for (size_t i = 0; type != NULL && i < fb_hf_family_count; i++) {
+        if (strcmp(fb_hf_families[i].type, type) == 0) {
+            return &fb_hf_families[i];
+        }
+    }
+    return NULL;
+}
+
 static FbStatus choose_family(FbHfModel *model, FbError *err)
 {
     const char *type = json_string_value(json_object_get(model->config, "model_type"));
-    for (size_t i = 0; type != NULL && i < fb_hf_family_count; i++) {
-        if (strcmp(fb_hf_families[i].type, type) == 0) {
-            model->family = &fb_hf_families[i];
-            model->known = true;
-            return FB_OK;
-        }
+    bool mixed = model->part.larger == NULL && model->text != model->config; /* a larger model that is not known */
+    model->family = mixed ? NULL : family_of(type);
+    model->family = model->family == NULL && model->part.larger != NULL ? family_of(model->part.type) : model->family;
+    if (model->family != NULL) {
+        model->known = true;
+        return FB_OK;
     }
     FbHfFamily *family = fb_arena_alloc(model->arena, sizeof *family);
     char *architecture = fb_arena_strdup(model->arena, type != NULL && type[0] != '\0' ? type : "unknown");
@@ -180,7 +192,9 @@ static void read_facts(FbHfModel *model)
     fb_hf_integer(model, (const char *const[]){"num_local_experts", "num_experts", "n_routed_experts", NULL}, &facts->experts);
     fb_hf_integer(model, (const char *const[]){"num_attention_heads", "n_head", "n_heads", NULL}, &facts->heads);
     facts->kv_heads = facts->heads;
-    fb_hf_integer(model, (const char *const[]){"num_key_value_heads", "n_kv_heads", "n_head_kv", NULL}, &facts->kv_heads);
+    if (fb_hf_shares_heads(model)) {
+        fb_hf_integer(model, (const char *const[]){"num_key_value_heads", "n_kv_heads", "n_head_kv", NULL}, &facts->kv_heads);
+    }
     facts->experts = facts->experts <= 1 << 16 ? facts->experts : 0;
 }
 
@@ -202,7 +216,11 @@ static FbStatus open_files(FbHfModel *model, FbError *err)
 FbStatus fb_hf_prepare(FbHfModel *model, FbError *err)
 {
     const json_t *text = json_object_get(model->config, "text_config");
-    model->text = json_is_object(text) ? text : model->config;
+    FbStatus status = fb_text_part_open(model->config, model->checkpoint, &model->part, err);
+    if (status != FB_OK && status != FB_ERR_UNSUPPORTED) {
+        return status;
+    }
+    model->text = status == FB_OK ? model->part.config : json_is_object(text) ? text : model->config;
     if (json_is_object(fb_hf_find(model, (const char *const[]){"quantization_config", NULL}))) { /* other names, and codes for weights */
         return fb_error_set(err, FB_ERR_UNSUPPORTED, "config.json: 'quantization_config': the weights are quantized already; take the checkpoint in floats");
     }
@@ -226,6 +244,7 @@ FbStatus fb_hf_open(FbHfModel *model, FbContext *context, FbArena *arena, const 
 
 void fb_hf_close(FbHfModel *model)
 {
+    fb_text_part_close(&model->part);
     json_decref(model->config);
     json_decref(model->generation);
     json_decref(model->tokenizer);

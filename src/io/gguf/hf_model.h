@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "io/gguf/gguf_rows.h"
 #include "io/gguf/gguf_write.h"
+#include "io/safetensors/text_part.h"
 
 /* What is peculiar to a family. */
 enum {
@@ -38,6 +39,7 @@ typedef struct FbHfModel {
     const FbHfFamily *family;    /* of an unknown type: one made up */
     bool known;
     json_t *config;              /* config.json; an empty object where there is none */
+    FbTextPart part;             /* of a larger model that is known; otherwise its `larger` is NULL */
     const json_t *text;          /* the part of it that describes the language model */
     json_t *generation, *tokenizer, *tokenizer_config; /* other files of the folder; NULL: absent */
     FbBytes chat_template;       /* chat_template.jinja; count 0: absent */
@@ -75,6 +77,8 @@ FbHfName fb_hf_name(const FbHfFamily *family, const char *name);
 const json_t *fb_hf_find(const FbHfModel *model, const char *const *keys);
 bool fb_hf_integer(const FbHfModel *model, const char *const *keys, int64_t *out);
 bool fb_hf_number(const FbHfModel *model, const char *const *keys, double *out);
+/* Whether several queries may share a head of keys: GPT-2, GPT-NeoX and BLOOM ignore keys that say so. */
+bool fb_hf_shares_heads(const FbHfModel *model);
 /* A member of the rotary parameters of full attention; NULL: absent. */
 const json_t *fb_hf_rope(const FbHfModel *model, const char *key);
 

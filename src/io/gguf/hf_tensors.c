@@ -21,8 +21,8 @@ static bool is_ignored(const FbHfModel *model, const char *name)
         }
     }
     bool triangle = (model->family->flags & FB_HF_CONV1D) != 0 && length > 10 && strcmp(name + length - 10, ".attn.bias") == 0;
-    bool tied = (model->family->flags & FB_HF_NO_HEAD) != 0 || json_is_true(json_object_get(model->config, "tie_word_embeddings")) ||
-                json_is_true(json_object_get(model->text, "tie_word_embeddings"));
+    bool said = json_is_true(json_object_get(model->config, "tie_word_embeddings")) || json_is_true(json_object_get(model->text, "tie_word_embeddings"));
+    bool tied = (model->family->flags & FB_HF_NO_HEAD) != 0 || (said && model->part.larger == NULL); /* larger models use a head that is there */
     bool head = length >= 14 && strcmp(name + length - 14, "lm_head.weight") == 0;
     return triangle || (tied && head);
 }
@@ -181,14 +181,17 @@ static FbStatus stack(FbHfModel *model, struct FbNameTable *stacks, const FbHfNa
 typedef struct FbHfTally {
     size_t unknown, others;
     const char *first_unknown, *first_other;
+    FbOtherParts parts; /* of a larger model that is known */
 } FbHfTally;
 
 static FbStatus map_one(FbHfModel *model, struct FbNameTable *stacks, const FbTableTensor *row, FbHfTally *tally, FbError *err)
 {
-    FbHfName name = fb_hf_name(model->family, row->name);
+    bool larger = model->part.larger != NULL;
+    char plain[FB_TEXT_PART_NAME], full[128];
+    const char *own = larger ? fb_text_part_plain_name(&model->part, row->name, plain) : row->name;
+    FbHfName name = own != NULL ? fb_hf_name(model->family, own) : (FbHfName){.part = NULL};
     FbGgufTensor *tensor;
-    char full[128];
-    if (is_ignored(model, row->name)) {
+    if (is_ignored(model, row->name) || (larger && fb_text_part_is_other(row->name, &tally->parts))) {
         return FB_OK;
     }
     if (name.part == NULL && is_other_part(row->name)) {
@@ -248,6 +251,7 @@ FbStatus fb_hf_map_tensors(FbHfModel *model, FbError *err)
         fb_log(model->context, FB_LOG_WARNING, "unknown-names", "%zu tensors keep their names, because GGUF's are not known: '%s'%s", tally.unknown,
                fb_escape(tally.first_unknown, shown, sizeof shown), tally.unknown > 1 ? " and others" : "");
     }
+    fb_text_part_note(model->context, &model->part, &tally.parts);
     if (tally.others > 0) {
         fb_log(model->context, FB_LOG_WARNING, "other-parts", "%zu tensors of parts for pictures or sound are left out: '%s'%s", tally.others,
                fb_escape(tally.first_other, shown, sizeof shown), tally.others > 1 ? " and others" : "");

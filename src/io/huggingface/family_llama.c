@@ -7,8 +7,23 @@
 
 enum { MISTRAL_WINDOW = 4096 }; /* where config.json does not say */
 
+/* What newer files of architecture "mistral3" may ask for. */
+static FbStatus refuse_newer(const FbLanguageConfig *config, FbError *err)
+{
+    static const char *const keys[] = {"attention.temperature_scale", "rope.scaling.yarn_log_multiplier"};
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+        double value = 0.0;
+        FB_TRY(fb_config_number(config, NULL, keys[i], &value, err));
+        if (value != 0.0) {
+            return fb_error_set(err, FB_ERR_UNSUPPORTED, "key '%s.%s' is %g, which is not understood", config->architecture, keys[i], value);
+        }
+    }
+    return FB_OK;
+}
+
 static FbStatus read_llama(FbLanguageConfig *config, FbLanguageSpec *spec, FbError *err)
 {
+    FB_TRY(refuse_newer(config, err));
     FB_TRY(fb_config_common(config, spec, err));
     FB_TRY(fb_config_rotary(config, spec, "full_attention", 10000.0, 1.0, &spec->rotary[0], err));
     spec->interleaved = config->json == NULL; /* rows of such files are permuted so that neighbours are a pair */
@@ -32,7 +47,7 @@ static FbStatus read_mistral(FbLanguageConfig *config, FbLanguageSpec *spec, FbE
     return read_llama(config, spec, err);
 }
 
-static const char *const dense_architectures[] = {"llama", NULL};
+static const char *const dense_architectures[] = {"llama", "mistral3", NULL};
 static const char *const mistral_architectures[] = {"mistral", NULL};
 
 const FbLanguageFamily fb_family_llama = {

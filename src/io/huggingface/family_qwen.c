@@ -65,13 +65,13 @@ static FbStatus read_qwen3_moe(FbLanguageConfig *config, FbLanguageSpec *spec, F
     return read_dense_layers(config, spec, err);
 }
 
-static const char *const qwen2_architectures[] = {"qwen2", NULL};
-static const char *const qwen3_architectures[] = {"qwen3", NULL};
+static const char *const qwen2_architectures[] = {"qwen2", "qwen2_vl_text", "qwen2_5_vl_text", "qwen2vl", NULL};
+static const char *const qwen3_architectures[] = {"qwen3", "qwen3_vl_text", "qwen3vl", NULL};
 static const char *const qwen3_moe_architectures[] = {"qwen3_moe", "qwen3moe", NULL};
 
 const FbLanguageFamily fb_family_qwen2 = {
     .name = "qwen2",
-    .summary = "Qwen2, Qwen2.5: like Llama, with biases",
+    .summary = "Qwen2, Qwen2.5, text of Qwen2-VL: like Llama, with biases",
     .architectures = qwen2_architectures,
     .read = read_qwen2,
     .names = fb_language_llama_names,
@@ -79,7 +79,7 @@ const FbLanguageFamily fb_family_qwen2 = {
 
 const FbLanguageFamily fb_family_qwen3 = {
     .name = "qwen3",
-    .summary = "Qwen3: like Llama, with normalized heads",
+    .summary = "Qwen3, text of Qwen3-VL: like Llama, with normalized heads",
     .architectures = qwen3_architectures,
     .read = read_qwen3,
     .names = fb_language_llama_names,

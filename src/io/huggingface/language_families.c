@@ -70,9 +70,11 @@ const char *fb_language_tensor_name(const FbLanguageSpec *spec, bool gguf, FbLan
         return NULL;
     }
     size_t used = 0;
-    bool prefixed = !gguf && role != FB_ROLE_HEAD;
-    int length = snprintf(out, bytes, "%s", prefixed ? spec->prefix : "");
+    bool inside = !gguf && role != FB_ROLE_HEAD && spec->body != NULL && strncmp(pattern, "model.", 6) == 0;
+    const char *front = gguf ? "" : role == FB_ROLE_HEAD ? spec->head : inside ? spec->body : spec->prefix;
+    int length = snprintf(out, bytes, "%s", front);
     used += length > 0 ? (size_t)length : 0;
+    pattern += inside ? 6 : 0;
     for (const char *at = pattern; *at != '\0' && used < bytes; at++) {
         length = *at == '#'   ? snprintf(out + used, bytes - used, "%lld", (long long)layer)
                  : *at == '@' ? snprintf(out + used, bytes - used, "%lld", (long long)expert)
@@ -130,6 +132,12 @@ static FbStatus find_prefix(const FbLanguageConfig *config, FbLanguageSpec *spec
 {
     char name[160], shown[160];
     spec->prefix = "";
+    spec->head = "";
+    if (config->part.larger != NULL) {
+        spec->larger = config->part.larger;
+        spec->body = config->part.body;
+        spec->head = config->part.head;
+    }
     if (config->json == NULL || spec->family->prefixes == NULL) {
         return FB_OK;
     }
@@ -152,14 +160,31 @@ static FbStatus read_family(FbLanguageConfig *config, FbLanguageSpec *spec, FbEr
     spec->info.architecture = config->architecture;
     spec->info.family = spec->family->name;
     spec->embedding_scale = 1.0;
-    if (fb_config_has(config, "text_config", NULL)) {
-        return fb_error_set(err, FB_ERR_UNSUPPORTED, "config.json: 'text_config': the language part of a larger model is not read");
-    }
     if (fb_config_has(config, "quantization_config", NULL)) {
         return fb_error_set(err, FB_ERR_UNSUPPORTED, "config.json: 'quantization_config': weights that are quantized in this way are not read");
     }
     FB_TRY(find_prefix(config, spec, err));
-    return spec->family->read(config, spec, err);
+    FB_TRY(spec->family->read(config, spec, err));
+    if (spec->larger != NULL) { /* a head that is there counts, whatever is said of tying */
+        char name[160];
+        fb_language_tensor_name(spec, false, FB_ROLE_HEAD, 0, 0, ".weight", name, sizeof name);
+        spec->tied = spec->tied && fb_checkpoint_tensor(config->checkpoint, name) == NULL;
+    }
+    return FB_OK;
+}
+
+/* The settings of a larger model's text part take the place of the whole's. */
+static FbStatus enter_text_part(FbLanguageConfig *config, FbError *err)
+{
+    const json_t *quantization = json_object_get(config->json, "quantization_config");
+    FB_TRY(fb_text_part_open(config->json, config->checkpoint, &config->part, err));
+    if (config->part.larger != NULL && quantization != NULL &&
+        json_object_set(config->part.config, "quantization_config", (json_t *)(uintptr_t)quantization) != 0) {
+        return fb_error_memory(config->context, err, "config.json", 0);
+    }
+    json_decref(config->json);
+    config->json = json_incref(config->part.config);
+    return FB_OK;
 }
 
 static FbStatus parse_config(FbLanguageConfig *config, FbError *err)
@@ -171,6 +196,11 @@ static FbStatus parse_config(FbLanguageConfig *config, FbError *err)
     FB_TRY(fb_json_parse((const char *)text->data, text->count, text->count, "config.json", &config->json, err));
     if (!json_is_object(config->json)) {
         return fb_error_set(err, FB_ERR_FORMAT, "config.json must be an object");
+    }
+    FB_TRY(enter_text_part(config, err));
+    if (config->part.larger != NULL) {
+        config->architecture = config->part.type;
+        return FB_OK;
     }
     const char *type = NULL;
     FB_TRY(fb_config_text(config, "model_type", NULL, &type, err));
@@ -192,6 +222,7 @@ FbStatus fb_language_spec_read(FbContext *context, const FbCheckpoint *checkpoin
         status = read_family(&config, spec, err);
     }
     json_decref(config.json);
+    fb_text_part_close(&config.part);
     return status;
 }
 

@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "fewbit/language.h"
 #include "graph/tensor_table.h"
+#include "io/safetensors/text_part.h"
 
 enum {
     FB_LANGUAGE_LAYERS_MAX = 4096,
@@ -60,6 +61,8 @@ typedef struct FbLanguageSpec {
     const struct FbLanguageFamily *family;
     FbLanguageInfo info;
     const char *prefix;              /* in front of every name but the head's; "" */
+    const char *body, *head;         /* of a larger model's text part: instead of "model.", in front of the head; NULL, "" */
+    const char *larger;              /* that model; NULL */
     FbLanguagePositions positions;
     FbRotarySpec rotary[2];          /* of full attention; of sliding attention */
     bool interleaved;                /* rotary: neighbours are a pair, not the two halves */
@@ -94,6 +97,7 @@ typedef struct FbLanguageConfig {
     const FbCheckpoint *checkpoint;
     FbArena *arena;            /* of the spec's lists */
     json_t *json;              /* NULL: keys of the table, "ARCHITECTURE.key" */
+    FbTextPart part;           /* whose settings `json` are */
     const char *architecture;
 } FbLanguageConfig;
 

@@ -199,7 +199,7 @@ static bool is_derived(const char *name)
 {
     static const char *const patterns[] = {"*.rotary_emb.inv_freq", "*.attn.bias", "*.attn.masked_bias", "*.attention.bias",
                                            "*.attention.masked_bias", "rope_freqs.weight", "rope_factors_long.weight",
-                                           "rope_factors_short.weight", "*.attn_rot_embd.weight", "lm_head.weight"};
+                                           "rope_factors_short.weight", "*.attn_rot_embd.weight"};
     for (size_t i = 0; i < sizeof patterns / sizeof patterns[0]; i++) {
         if (fb_glob_match(patterns[i], name)) {
             return true;
@@ -210,13 +210,20 @@ static bool is_derived(const char *name)
 
 FbStatus fb_build_check_used(FbLanguageBuild *b)
 {
+    const FbTextPart part = {.larger = b->spec->larger};
+    FbOtherParts others = {0};
     for (size_t i = 0; b->status == FB_OK && i < b->checkpoint->tensor_count; i++) {
         const char *name = b->checkpoint->tensors[i].name;
-        if (!b->used[i] && !is_derived(name)) {
+        bool copy = part.larger == NULL && strcmp(name, "lm_head.weight") == 0; /* of the embedding */
+        bool elsewhere = !b->used[i] && part.larger != NULL && fb_text_part_is_other(name, &others);
+        if (!b->used[i] && !elsewhere && !copy && !is_derived(name)) {
             char shown[NAME_BYTES];
             fb_build_fail(b, fb_error_set(b->err, FB_ERR_UNSUPPORTED, "tensor '%s' has no place in architecture '%s'",
                                           fb_escape(name, shown, sizeof shown), b->spec->info.architecture));
         }
+    }
+    if (b->status == FB_OK) {
+        fb_text_part_note(b->context, &part, &others);
     }
     return b->status;
 }

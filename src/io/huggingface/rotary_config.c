@@ -8,6 +8,7 @@
 static const struct { const char *name; FbRotaryScaling scaling; } scalings[] = {
     {"default", FB_ROTARY_PLAIN}, {"none", FB_ROTARY_PLAIN},   {"linear", FB_ROTARY_LINEAR},     {"dynamic", FB_ROTARY_DYNAMIC},
     {"llama3", FB_ROTARY_LLAMA3}, {"yarn", FB_ROTARY_YARN},    {"longrope", FB_ROTARY_LONGROPE}, {"su", FB_ROTARY_LONGROPE},
+    {"mrope", FB_ROTARY_PLAIN}, /* a place in time, height and width: of text all three are the position */
 };
 
 static FbStatus scaling_of(const char *name, const char *where, FbRotaryScaling *scaling, FbError *err)
