@@ -117,7 +117,7 @@ static const char *look_up(const FbHfNameRow *rows, size_t count, unsigned flags
 /* What stands in front of the names of a whole model; several may be nested. */
 static const char *without_prefixes(const char *name)
 {
-    static const char *const prefixes[] = {"model.", "transformer.", "gpt_neox.", "language_model.", "decoder."};
+    static const char *const prefixes[] = {"model.", "transformer.", "gpt_neox.", "language_model.", "text_model.", "decoder."};
     for (size_t i = 0; i < sizeof prefixes / sizeof prefixes[0];) {
         size_t length = strlen(prefixes[i]);
         bool found = strncmp(name, prefixes[i], length) == 0;
