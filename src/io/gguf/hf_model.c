@@ -160,9 +160,10 @@ static FbStatus choose_family(FbHfModel *model, FbError *err)
 {
     const char *type = json_string_value(json_object_get(model->config, "model_type"));
     bool mixed = model->part.larger == NULL && model->text != model->config; /* a larger model that is not known */
-    model->family = mixed ? NULL : family_of(type);
-    model->family = model->family == NULL && model->part.larger != NULL ? family_of(model->part.type) : model->family;
-    if (model->family != NULL) {
+    const FbHfFamily *row = mixed ? NULL : family_of(type);
+    row = row == NULL && model->part.larger != NULL ? family_of(model->part.type) : row;
+    if (row != NULL) {
+        model->family = row;
         model->known = true;
         return FB_OK;
     }
