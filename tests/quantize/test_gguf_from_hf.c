@@ -1,129 +1,6 @@
 /* Hugging Face folders to GGUF: names, order of rows, stacks of experts, key-values, vocabulary. Elements count up, so that a row says where it
  * came from. What the same folders become in llama.cpp's converter: bench/peers/gguf_families.py. */
-#define _POSIX_C_SOURCE 200809L /* mkdtemp */
-#include "context_test.h"
-#include "fewbit/gguf_quantize.h"
-#include "io/gguf/gguf_rows.h"
-#include "io/checkpoint_test.h"
-
-static FbError err;
-static char folder[64], model[80], output[128], last_warning[600];
-
-static void keep_warning(void *user, FbLogLevel level, const char *id, const char *message)
-{
-    (void)user;
-    if (level == FB_LOG_WARNING) {
-        snprintf(last_warning, sizeof last_warning, "%s: %s", id, message);
-    }
-}
-
-static int setup(void **state)
-{
-    (void)state;
-    FbContextOptions options = {.struct_bytes = sizeof options, .threads = 2, .log = keep_warning};
-    strcpy(folder, "/tmp/fewbit-gguf-hf-XXXXXX");
-    last_warning[0] = '\0';
-    if (mkdtemp(folder) == NULL || fb_context_create(&options, &context, NULL) != FB_OK) {
-        return -1;
-    }
-    snprintf(model, sizeof model, "%s/tiny", folder);
-    snprintf(output, sizeof output, "%s/out.gguf", folder);
-    return mkdir(model, 0700);
-}
-
-static int teardown(void **state)
-{
-    remove_folder(model);
-    remove_folder(folder);
-    return context_teardown(state);
-}
-
-typedef struct Tensor {
-    const char *name;
-    int rank;
-    int64_t dims[3];
-} Tensor;
-
-static void write_text(const char *name, const char *text) { write_file(model, name, text, strlen(text)); }
-
-/* Element i of tensor t is 1000 t + i, in F32. */
-static void write_tensors(const Tensor *tensors, size_t count)
-{
-    Bytes header = {0}, bytes = {0};
-    size_t at = 0;
-    bytes_text(&header, "{");
-    for (size_t t = 0; t < count; t++) {
-        char text[300], dims[80] = "";
-        size_t elements = 1, used = 0;
-        for (int i = 0; i < tensors[t].rank; i++) {
-            elements *= (size_t)tensors[t].dims[i];
-            used += (size_t)snprintf(dims + used, sizeof dims - used, "%s%lld", i ? "," : "", (long long)tensors[t].dims[i]);
-        }
-        snprintf(text, sizeof text, "%s\"%s\":{\"dtype\":\"F32\",\"shape\":[%s],\"data_offsets\":[%zu,%zu]}", t ? "," : "", tensors[t].name, dims, at,
-                 at + 4 * elements);
-        bytes_text(&header, text);
-        at += 4 * elements;
-    }
-    bytes_text(&header, "}");
-    bytes_number(&bytes, header.count, 8);
-    bytes_add(&bytes, header.data, header.count);
-    for (size_t t = 0; t < count; t++) {
-        size_t elements = 1;
-        for (int i = 0; i < tensors[t].rank; i++) {
-            elements *= (size_t)tensors[t].dims[i];
-        }
-        for (size_t i = 0; i < elements; i++) {
-            float value = (float)(1000 * t + i);
-            bytes_add(&bytes, &value, 4);
-        }
-    }
-    free(header.data);
-    write_bytes(model, "model.safetensors", bytes);
-}
-#define WRITE(tensors) write_tensors(tensors, sizeof tensors / sizeof tensors[0])
-
-static FbStatus convert(const char *preset, FbCheckpoint **out)
-{
-    FbCheckpoint *in;
-    FbGgufOptions options = {.struct_bytes = sizeof options, .preset = preset, .overwrite = 1};
-    if (out != NULL) {
-        *out = NULL;
-    }
-    assert_int_equal(fb_checkpoint_open(context, model, &in, &err), FB_OK);
-    FbStatus status = fb_gguf_quantize(context, in, output, &options, NULL, &err);
-    fb_checkpoint_free(in);
-    if (status == FB_OK && out != NULL) {
-        assert_int_equal(fb_checkpoint_open(context, output, out, &err), FB_OK);
-    }
-    return status;
-}
-
-/* The elements of a tensor of the output. */
-static void check(const FbCheckpoint *out, const char *name, int rank, const int64_t *dims, const float *values)
-{
-    float read[256];
-    const FbTableTensor *row = fb_checkpoint_tensor(out, name);
-    if (row == NULL) {
-        fail_msg("no tensor '%s'", name);
-    }
-    FbShape shape = fb_shape_make(rank, dims);
-    size_t count = (size_t)fb_shape_elements(&shape);
-    assert_true(fb_shape_equal(&shape, &row->constant.shape));
-    assert_int_equal(fb_const_read_f32(context, &row->constant, 0, count, read, &err), FB_OK);
-    for (size_t i = 0; i < count; i++) {
-        if (read[i] != values[i]) {
-            fail_msg("%s[%zu] is %g, expected %g", name, i, (double)read[i], (double)values[i]);
-        }
-    }
-}
-
-static int64_t number_of(const FbCheckpoint *out, const char *key)
-{
-    double number = -1.0;
-    const FbMeta *meta = fb_checkpoint_meta(out, key);
-    fb_meta_number(meta, &number);
-    return meta != NULL && meta->type == FB_META_BOOL ? (int64_t)meta->value.u : (int64_t)number;
-}
+#include "quantize/hf_folder.h"
 
 static const char llama_config[] = "{\"model_type\":\"llama\",\"hidden_size\":4,\"num_hidden_layers\":1,\"num_attention_heads\":2,\"num_key_value_heads\":1,"
                                    "\"vocab_size\":4,\"intermediate_size\":3,\"max_position_embeddings\":16,\"rms_norm_eps\":1e-05,\"head_dim\":4,"
@@ -363,74 +240,6 @@ static void test_unknown(void **state)
     fb_checkpoint_free(out);
 }
 
-static void test_larger(void **state)
-{
-    (void)state;
-    FbCheckpoint *out;
-    static const Tensor gemma[] = {{"language_model.model.embed_tokens.weight", 2, {3, 2}}, {"language_model.model.norm.weight", 1, {2}},
-                                   {"language_model.model.layers.0.post_attention_layernorm.weight", 1, {2}},
-                                   {"vision_tower.vision_model.encoder.layers.0.self_attn.q_proj.weight", 2, {2, 2}},
-                                   {"multi_modal_projector.mm_soft_emb_norm.weight", 1, {2}}};
-    WRITE(gemma);
-    write_text("config.json", "{\"model_type\":\"gemma3\",\"vision_config\":{\"hidden_size\":7},\"text_config\":{\"model_type\":\"gemma3_text\","
-                              "\"hidden_size\":2,\"num_hidden_layers\":1,\"rope_scaling\":{\"rope_type\":\"linear\",\"factor\":8.0}}}");
-    assert_int_equal(convert("f32", &out), FB_OK);
-    assert_int_equal(out->tensor_count, 3);
-    check(out, "blk.0.post_attention_norm.weight", 1, (int64_t[]){2}, (float[]){2001, 2002});
-    assert_string_equal(fb_meta_text(fb_checkpoint_meta(out, "general.architecture")), "gemma3");
-    static const struct { const char *key; int64_t value; } keys[] = {
-        {"gemma3.embedding_length", 2}, {"gemma3.feed_forward_length", 9216}, {"gemma3.attention.head_count", 8}, {"gemma3.attention.head_count_kv", 4},
-        {"gemma3.attention.key_length", 256}, {"gemma3.context_length", 131072}, {"gemma3.rope.scaling.factor", 8}, {"gemma3.rope.freq_base", 1000000},
-        {"gemma3.attention.sliding_window", 4096}};
-    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
-        assert_int_equal(number_of(out, keys[i].key), keys[i].value);
-    }
-    fb_checkpoint_free(out);
-
-    static const Tensor mistral[] = {{"model.language_model.embed_tokens.weight", 2, {4, 4}}, {"model.language_model.layers.0.self_attn.k_proj.weight", 2, {4, 1}},
-                                     {"lm_head.weight", 2, {4, 4}}, {"model.language_model.layers.0.extra.weight", 1, {2}}};
-    WRITE(mistral);
-    write_text("config.json", "{\"model_type\":\"mistral3\",\"tie_word_embeddings\":true,\"text_config\":{\"hidden_size\":4,\"num_attention_heads\":1,"
-                              "\"num_key_value_heads\":1,\"num_hidden_layers\":1,\"sliding_window\":null}}");
-    assert_int_equal(convert("f32", &out), FB_OK);
-    assert_int_equal(out->tensor_count, 4); /* the head, which counts although the file says that it is tied, and one of unknown use */
-    check(out, "blk.0.attn_k.weight", 2, (int64_t[]){4, 1}, (float[]){1000, 1002, 1001, 1003});
-    assert_non_null(fb_checkpoint_tensor(out, "output.weight"));
-    assert_string_equal(fb_meta_text(fb_checkpoint_meta(out, "general.architecture")), "mistral3");
-    assert_int_equal(number_of(out, "mistral3.vocab_size"), 4);
-    assert_int_equal(number_of(out, "mistral3.rope.dimension_count"), 4);
-    assert_null(fb_checkpoint_meta(out, "mistral3.attention.sliding_window"));
-    fb_checkpoint_free(out);
-}
-
-static void test_sections(void **state)
-{
-    (void)state;
-    FbCheckpoint *out;
-    char config[400];
-    static const Tensor qwen[] = {{"model.embed_tokens.weight", 2, {3, 2}}, {"visual.blocks.0.norm1.weight", 1, {2}}};
-    static const char *const refused[] = {"7", "[1,-1]", "[1.5]", "[1,2,3,4,5]", "[2147483648]"};
-    static const char form[] = "{\"model_type\":\"qwen2_vl\",\"hidden_size\":2,\"num_hidden_layers\":1,\"rope_scaling\":{\"type\":\"mrope\",\"mrope_section\":%s}}";
-    WRITE(qwen);
-    snprintf(config, sizeof config, form, "[16,24,24]");
-    write_text("config.json", config);
-    assert_int_equal(convert("f32", &out), FB_OK);
-    assert_int_equal(out->tensor_count, 1);
-    assert_string_equal(fb_meta_text(fb_checkpoint_meta(out, "general.architecture")), "qwen2vl");
-    const FbMeta *meta = fb_checkpoint_meta(out, "qwen2vl.rope.dimension_sections");
-    double sections[4];
-    assert_true(meta != NULL && meta->is_array && meta->type == FB_META_S32 && meta->count == 4);
-    assert_int_equal(fb_meta_read_numbers(meta, 0, 4, sections, &err), FB_OK);
-    assert_true(sections[0] == 16.0 && sections[1] == 24.0 && sections[2] == 24.0 && sections[3] == 0.0);
-    fb_checkpoint_free(out);
-    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
-        snprintf(config, sizeof config, form, refused[i]);
-        write_text("config.json", config);
-        assert_int_equal(convert("f32", NULL), FB_ERR_FORMAT);
-        assert_non_null(strstr(err.message, "mrope_section"));
-    }
-}
-
 static const char tokens_json[] =
     "{\"added_tokens\":[{\"id\":0,\"content\":\"<s>\",\"special\":true},{\"id\":4,\"content\":\"\xe2\x96\x81tool\",\"special\":false}],"
     "\"pre_tokenizer\":%s,\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"<s>\"}},{\"Sequence\":{\"id\":\"A\"}}]},"
@@ -622,7 +431,7 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {TEST(test_llama), TEST(test_experts), TEST(test_interleaved_experts), TEST(test_unknown_experts),
-                                       TEST(test_ranges_of_columns), TEST(test_names_only), TEST(test_families), TEST(test_unknown), TEST(test_larger), TEST(test_sections),
+                                       TEST(test_ranges_of_columns), TEST(test_names_only), TEST(test_families), TEST(test_unknown),
                                        TEST(test_byte_level), TEST(test_sentence_piece), TEST(test_no_tokenizer), TEST(test_equal_tokens), TEST(test_refusals),
                                        TEST(test_settings), TEST(test_missing_experts)};
     return cmocka_run_group_tests(tests, NULL, NULL);
