@@ -5,9 +5,9 @@
 #define FB_IO_GGUF_HF_MODEL_H
 
 #include "base/json.h"
+#include "io/safetensors/text_part.h"
 #include "io/gguf/gguf_rows.h"
 #include "io/gguf/gguf_write.h"
-#include "io/safetensors/text_part.h"
 
 /* What is peculiar to a family. */
 enum {
@@ -38,8 +38,8 @@ typedef struct FbHfModel {
     char *folder;
     const FbHfFamily *family;    /* of an unknown type: one made up */
     bool known;
-    json_t *config;              /* config.json; an empty object where there is none */
     FbTextPart part;             /* of a larger model that is known; otherwise its `larger` is NULL */
+    json_t *config;              /* config.json; an empty object where there is none */
     const json_t *text;          /* the part of it that describes the language model */
     json_t *generation, *tokenizer, *tokenizer_config; /* other files of the folder; NULL: absent */
     FbBytes chat_template;       /* chat_template.jinja; count 0: absent */
