@@ -117,7 +117,10 @@ int cli_load_tokenizer(Cli *cli, const char *model_path, int missing_ok, FbToken
 
 void cli_check_tokenizer(Cli *cli, const FbTokenizer *tokenizer, const FbModel *model)
 {
-    const long long tokens = tokenizer ? (long long)fb_tokenizer_count(tokenizer) : 0, vocabulary = (long long)fb_language_info(model)->vocabulary;
+    if (!tokenizer) {
+        return;
+    }
+    const long long tokens = (long long)fb_tokenizer_count(tokenizer), vocabulary = (long long)fb_language_info(model)->vocabulary;
     if (tokens > vocabulary) {
         cli_warn(cli, "tokenizer-size", "the tokenizer has %lld tokens, the model %lld: it may be another model's", tokens, vocabulary);
     }
