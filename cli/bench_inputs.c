@@ -136,12 +136,35 @@ static int make_input(Cli *cli, const FbPort *port, int64_t batch, uint64_t seed
     return 0;
 }
 
+/* A --shape of no input is a slip of the pen. */
+static int check_names(Cli *cli, const FbModel *model)
+{
+    const CliList *shapes = &cli->options.shapes;
+    size_t count = fb_model_input_count(model);
+    for (size_t i = 0; i < shapes->count; i++) {
+        const char *text = shapes->items[i], *equals = strrchr(text, '=');
+        size_t length = equals ? (size_t)(equals - text) : strlen(text), found = 0;
+        for (size_t j = 0; j < count; j++) {
+            const char *name = fb_model_input(model, j).name;
+            found += strlen(name) == length && strncmp(text, name, length) == 0;
+        }
+        if (equals && !found && count > 0) {
+            return cli_usage(cli, "--shape %s: the model has no such input; %s '%s'", cli_shown(text), count == 1 ? "its input is" : "its first one is",
+                             cli_shown(fb_model_input(model, 0).name));
+        }
+    }
+    return 0;
+}
+
 int cli_bench_inputs(Cli *cli, const FbModel *model, int64_t batch, BenchInputs *inputs)
 {
-    int open = 0;
+    int open = 0, named = check_names(cli, model);
     inputs->count = fb_model_input_count(model);
     inputs->tensors = calloc(inputs->count + 1, sizeof *inputs->tensors);
     inputs->batch = 1;
+    if (named) {
+        return named;
+    }
     if (!inputs->tensors) {
         FbError err = {FB_ERR_NO_MEMORY, "out of memory: the inputs"};
         return cli_error(cli, &err);

@@ -357,7 +357,11 @@ static int bench_graphs(Cli *cli)
 
 static int run(Cli *cli)
 {
-    return cli_is_language(cli, cli->operands[0]) ? cli_bench_language(cli) : bench_graphs(cli);
+    int is_language = cli_is_language(cli, cli->operands[0]);
+    if (is_language && cli->options.shapes.count) {
+        return cli_usage(cli, "--shape is for models with a graph (ONNX); of a language model --prompt, --generate and --batch say how many tokens");
+    }
+    return is_language ? cli_bench_language(cli) : bench_graphs(cli);
 }
 
 static const char *const examples[] = {"fewbit bench model.int8.onnx --baseline model.onnx --threads 1,2", "how much faster the quantized model is here",

@@ -145,10 +145,7 @@ static int choose_output(Cli *cli, Job *job)
     if (written < 0 || (size_t)written >= sizeof job->output) {
         return cli_usage(cli, "the output's name is too long");
     }
-    if (cli_same_file(job->output, input)) {
-        return cli_usage(cli, "%s: the output would replace the model that is being read; choose another name with -o", cli_shown(job->output));
-    }
-    return cli->options.dry_run ? 0 : cli_check_output(cli, job->output, cli->options.force);
+    return cli->options.dry_run ? cli_check_replaced(cli, job->output) : cli_check_output(cli, job->output, cli->options.force);
 }
 
 static int get_statistics(Cli *cli, Job *job)

@@ -1,8 +1,10 @@
 /* Opening what the person named as a language model. */
+#define _POSIX_C_SOURCE 200809L /* stat */
 #include "language_input.h"
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "console.h"
 #include "model_input.h"
@@ -12,6 +14,29 @@ int cli_is_language(Cli *cli, const char *path)
     return fb_checkpoint_recognized(cli->context, path);
 }
 
+/* Says what it is instead. */
+static int refuse(Cli *cli, FbContext *context, const char *path)
+{
+    static const char known[] = "name a Hugging Face folder, a safetensors or GGUF file, or a .bin of llama2.c";
+    struct stat info;
+    FbModel *model = NULL;
+    FbError err;
+    if (stat(path, &info) != 0 || !S_ISREG(info.st_mode)) {
+        int exit_code = cli_load_model(cli, path, &model); /* knows folders and names of hubs */
+        fb_model_free(model);
+        return exit_code ? exit_code : cli_usage(cli, "%s: no language model; %s", cli_shown(path), known);
+    }
+    FbStatus status = fb_model_load(context, path, &model, &err);
+    fb_model_free(model);
+    if (status != FB_OK && (status != FB_ERR_FORMAT || !strstr(err.message, "damaged or not an ONNX file"))) {
+        return cli_error(cli, &err); /* a file of a known kind */
+    }
+    err = (FbError){.status = status == FB_OK ? FB_ERR_ARGUMENT : FB_ERR_FORMAT};
+    snprintf(err.message, sizeof err.message, "%s: %s; %s", cli_shown(path),
+             status == FB_OK ? "a model with a graph (ONNX), no language model" : "no language model that is known", known);
+    return cli_error(cli, &err);
+}
+
 int cli_load_language(Cli *cli, FbContext *context, const char *path, int64_t positions, FbModel **model)
 {
     FbLanguageOptions options = {.struct_bytes = sizeof options, .context = positions};
@@ -19,14 +44,7 @@ int cli_load_language(Cli *cli, FbContext *context, const char *path, int64_t po
     FbError err;
     *model = NULL;
     if (!fb_checkpoint_recognized(context, path)) {
-        int exit_code = cli_load_model(cli, path, model); /* says what it is, or why it cannot be read */
-        if (!exit_code) {
-            exit_code = cli_usage(cli, "%s: no language model; name a Hugging Face folder, a safetensors or GGUF file, or a .bin of llama2.c",
-                                  cli_shown(path));
-            fb_model_free(*model);
-            *model = NULL;
-        }
-        return exit_code;
+        return refuse(cli, context, path);
     }
     FbStatus status = fb_checkpoint_open(context, path, &checkpoint, &err);
     if (status == FB_OK) {

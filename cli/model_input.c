@@ -29,8 +29,32 @@ int cli_same_file(const char *a, const char *b)
     return stat(a, &first) == 0 && stat(b, &second) == 0 && first.st_dev == second.st_dev && first.st_ino == second.st_ino;
 }
 
+int cli_check_replaced(Cli *cli, const char *path)
+{
+    const CliOptions *o = &cli->options;
+    const char *const read[] = {o->baseline, o->baseline_outputs, o->data, o->calibration, o->tokenizer, o->imatrix, o->recipe};
+    for (size_t i = 0; i < cli->operand_count; i++) {
+        if (cli_same_file(path, cli->operands[i])) {
+            return cli_usage(cli, "%s: the output would replace the model that is being read; choose another name with -o", cli_shown(path));
+        }
+    }
+    for (size_t i = 0; i < sizeof read / sizeof read[0]; i++) {
+        if (read[i] && cli_same_file(path, read[i])) {
+            return cli_usage(cli, "%s: the output would replace a file that is being read; choose another name", cli_shown(path));
+        }
+    }
+    return 0;
+}
+
 int cli_check_output(Cli *cli, const char *path, int force)
 {
+    int exit_code = cli_check_replaced(cli, path);
+    if (exit_code) {
+        return exit_code;
+    }
+    if (strcmp(path, "-") == 0) {
+        return cli_usage(cli, "-: results of this kind go to a file, not to standard output");
+    }
     if (cli_exists(path) && !force) {
         return cli_usage(cli, "%s: exists already; --force replaces it, -o writes elsewhere", cli_shown(path));
     }
@@ -84,14 +108,15 @@ static int refuse_folder(Cli *cli, const char *path)
         return fail(cli, FB_ERR_UNSUPPORTED, path,
                     "a TensorFlow SavedModel; convert it with: python -m tf2onnx.convert --saved-model FOLDER --output model.onnx");
     }
-    if (has_entry(path, "config.json")) {
-        return fail(cli, FB_ERR_UNSUPPORTED, path,
-                    "a Hugging Face checkpoint; export it with: optimum-cli export onnx --model FOLDER OUT, and use OUT/model.onnx");
-    }
     if (has_entry(path, "model.onnx")) {
         return fail(cli, FB_ERR_ARGUMENT, path, "a folder; name the file in it: model.onnx");
     }
-    return fail(cli, FB_ERR_ARGUMENT, path, "a folder; name a model file (ONNX)");
+    if (has_entry(path, "config.json")) {
+        return fail(cli, FB_ERR_UNSUPPORTED, path,
+                    "a Hugging Face folder without safetensors files; a language model needs them, any other model becomes one file with: optimum-cli "
+                    "export onnx --model FOLDER OUT, and use OUT/model.onnx");
+    }
+    return fail(cli, FB_ERR_ARGUMENT, path, "a folder without a model; name an ONNX or GGUF file, or a Hugging Face folder with safetensors files");
 }
 
 int cli_load_model(Cli *cli, const char *path, FbModel **model)
@@ -101,8 +126,9 @@ int cli_load_model(Cli *cli, const char *path, FbModel **model)
     if (stat(path, &info) != 0 && looks_like_hub_name(path)) {
         char text[400];
         snprintf(text, sizeof text,
-                 "no such file. fewbit never opens the network; if this is a model of a hub, export it with: optimum-cli export onnx --model %s OUT",
-                 cli_shown(path));
+                 "no such file. fewbit never opens the network; if this is a model of a hub, fetch a language model with: hf download %s --local-dir OUT, "
+                 "export any other with: optimum-cli export onnx --model %s OUT",
+                 cli_shown(path), cli_shown(path));
         return fail(cli, FB_ERR_IO, path, text);
     }
     if (stat(path, &info) == 0 && S_ISDIR(info.st_mode)) {

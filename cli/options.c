@@ -191,7 +191,7 @@ static int store(Cli *cli, const CliOption *option, const char *text)
         return read_count(text, field) ? 0 : cli_usage(cli, "--%s must be a whole number from 0 on, not '%s'", option->name, cli_shown(text));
     case CLI_COUNTS:
         return read_counts(text, field) ? 0
-                                        : cli_usage(cli, "--%s must be whole numbers from 1 on, at most %d, as in 1,2; not '%s'", option->name,
+                                        : cli_usage(cli, "--%s must be at most %d whole numbers from 1 on, as in 1,2; not '%s'", option->name,
                                                     CLI_COUNTS_MAX, cli_shown(text));
     case CLI_NUMBER:
         return read_number(text, field) ? 0 : cli_usage(cli, "--%s must be a number, not '%s'", option->name, cli_shown(text));

@@ -65,10 +65,10 @@ static int choose_gguf_output(Cli *cli, GgufJob *job)
     if (written < 0 || (size_t)written >= sizeof job->output) {
         return cli_usage(cli, "the output's name is too long");
     }
-    if (cli_same_file(job->output, input)) {
-        return cli_usage(cli, "%s: the output would replace the model that is being read; choose another name with -o", cli_shown(job->output));
+    if (ends_with(job->output, strlen(job->output), ".onnx") || ends_with(job->output, strlen(job->output), ".safetensors")) {
+        return cli_usage(cli, "%s: a language model becomes a GGUF file; name it so", cli_shown(job->output));
     }
-    return cli->options.dry_run ? 0 : cli_check_output(cli, job->output, cli->options.force);
+    return cli->options.dry_run ? cli_check_replaced(cli, job->output) : cli_check_output(cli, job->output, cli->options.force);
 }
 
 static int choose_gguf_preset(Cli *cli, GgufJob *job)

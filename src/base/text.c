@@ -248,6 +248,17 @@ const char *fb_nearest_name(const char *name, const char *const *candidates, siz
         }
     }
     /* A third of the letters may be wrong: "int8-statc" is a typo, "foo" is not one of "bar". */
-    size_t limit = length / 3;
-    return nearest && best <= limit ? nearest : NULL;
+    if (nearest && best <= length / 3) {
+        return nearest;
+    }
+    const char *longer = NULL; /* the only one that begins so: "temp" */
+    for (size_t i = 0; i < count && length >= 2; i++) {
+        if (strncmp(candidates[i], name, length) == 0) {
+            if (longer) {
+                return NULL;
+            }
+            longer = candidates[i];
+        }
+    }
+    return longer;
 }

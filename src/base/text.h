@@ -25,7 +25,7 @@ const char *fb_escape(const char *name, char *out, size_t out_bytes);
 /* Glob: * any run (also '/'), ? one character, [abc] sets; the whole name must match. Linear in practice, no recursion. */
 bool fb_glob_match(const char *pattern, const char *name);
 
-/* The candidate with the smallest edit distance, or NULL when none is near enough to be a typo. */
+/* The candidate with the smallest edit distance; where none is near enough to be a typo, the only one that begins so, or NULL. */
 const char *fb_nearest_name(const char *name, const char *const *candidates, size_t count);
 
 #endif

@@ -249,7 +249,8 @@ FbStatus fb_token_text_parse(FbTokenText *text, FbContext *context, const FbToke
     if (!is_plain_text(name, data, bytes)) {
         return add_lines(&reader, data, bytes, err);
     }
-    FbStatus status = add_text(&reader, data, bytes, err);
+    const char *zero = memchr(data, '\0', bytes);
+    FbStatus status = zero != NULL ? fb_error_set(err, FB_ERR_FORMAT, "byte %zu is zero: no text", (size_t)(zero - data)) : add_text(&reader, data, bytes, err);
     return status == FB_OK ? FB_OK : fb_error_context(err, status, "%s", name);
 }
 

@@ -38,7 +38,10 @@ static FbStatus choose_windows(LanguageEvaluator *e, const FbLogitHeader *stored
     const FbLanguageEvaluateOptions *options = e->options;
     size_t most = e->ports.positions < WINDOW_TOKENS ? (size_t)e->ports.positions : WINDOW_TOKENS;
     size_t context = options->context > 0 ? options->context : stored != NULL ? stored->context : most;
-    if (context < WINDOW_MIN || context > e->ports.positions) {
+    if (context < WINDOW_MIN) {
+        return fb_error_set(err, FB_ERR_ARGUMENT, "windows of %zu tokens: a window has at least %d", context, WINDOW_MIN);
+    }
+    if (context > e->ports.positions) {
         return fb_error_set(err, FB_ERR_ARGUMENT, "windows of %zu tokens: %d to %llu are possible with this model", context, WINDOW_MIN,
                             (unsigned long long)e->ports.positions);
     }
@@ -47,9 +50,11 @@ static FbStatus choose_windows(LanguageEvaluator *e, const FbLogitHeader *stored
                             (unsigned)stored->context, context);
     }
     size_t found = e->text.count / context, windows = options->windows > 0 ? options->windows : stored != NULL ? stored->windows : found;
-    if (windows == 0 || windows > found) {
-        return fb_error_set(err, FB_ERR_ARGUMENT, "the text has %zu tokens: %zu windows of %zu, not %zu", e->text.count, found, context,
-                            windows > 0 ? windows : 1);
+    if (found == 0) {
+        return fb_error_set(err, FB_ERR_ARGUMENT, "the text's tokens (%zu) do not fill one window of %zu", e->text.count, context);
+    }
+    if (windows > found) {
+        return fb_error_set(err, FB_ERR_ARGUMENT, "the text has %zu tokens: %zu windows of %zu, not %zu", e->text.count, found, context, windows);
     }
     if (stored != NULL && windows != stored->windows) {
         return fb_error_set(err, FB_ERR_ARGUMENT, "%s was saved with %u windows, not %zu", options->baseline_outputs, (unsigned)stored->windows, windows);

@@ -105,7 +105,7 @@ static FbStatus parse_override(const FbGgufPlan *plan, const char *text, FbGgufO
                 length += 2 + strlen(strcpy(names + length + 2, fb_block_types[i].code.name));
             }
         }
-        return fb_error_set(err, FB_ERR_ARGUMENT, "'%s': no type that can be written: f32, f16, bf16%s", fb_escape(text, shown, sizeof shown), names);
+        return fb_error_set(err, FB_ERR_ARGUMENT, "'%s': no type that can be written: f32%s", fb_escape(text, shown, sizeof shown), names);
     }
     out->text = text;
     out->pattern = fb_arena_strndup(plan->arena, text, (size_t)(equals - text));

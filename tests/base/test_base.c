@@ -89,7 +89,9 @@ static void test_nearest(void **state)
     static const char *const names[] = {"int8-static", "int8-dynamic", "float16", "inspect"};
     assert_string_equal(fb_nearest_name("int8-statc", names, 4), "int8-static");
     assert_string_equal(fb_nearest_name("inpsect", names, 4), "inspect");
+    assert_null(fb_nearest_name("int8-", names, 4)); /* two begin so */
     assert_null(fb_nearest_name("banana", names, 4));
+    assert_string_equal(fb_nearest_name("insp", names, 4), "inspect");
     assert_null(fb_nearest_name("", names, 0));
 }
 

@@ -48,5 +48,22 @@ echo '{' > broken.json
 "$FEWBIT" tokenize broken.json -p x
 echo "exit $?"
 generate m.gguf --tokenizer "$data/ggml-vocab-llama-spm.gguf" -p "" -n 2
-generate "$SOURCE/examples/fashion/fashion.onnx" -p x
-echo "exit $?"
+# what is no language model
+echo "this is a text, no model" > text.txt
+mkdir empty hf
+echo '{}' > hf/config.json
+for wrong in "$SOURCE/examples/fashion/fashion.onnx" text.txt empty hf nothing.gguf org/model; do
+    generate "$wrong" -p x
+    echo "exit $?"
+done
+# no output replaces what is read, no data is anything but text
+"$FEWBIT" calibrate m.gguf --data text.txt -o m.gguf --force
+"$FEWBIT" calibrate m.gguf --data text.txt -o text.txt --force
+"$FEWBIT" evaluate m.gguf --data text.txt --save-outputs m.gguf --force
+"$FEWBIT" quantize m.gguf -o m.onnx
+"$FEWBIT" evaluate m.gguf --data m.gguf
+"$FEWBIT" evaluate m.gguf --data text.txt
+"$FEWBIT" evaluate m.gguf --data text.txt --context 2
+"$FEWBIT" bench m.gguf --shape input_ids=8
+generate m.gguf --temp 0.7 -p x
+cmp m.gguf "$data/stories260K-f32.gguf"

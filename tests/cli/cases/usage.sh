@@ -36,5 +36,13 @@ try help qantize
 printf 'not empty' > exists
 try quantize "$model" --preset int8-weights -o exists
 try quantize "$model" --preset int8-weights -o nowhere/out.onnx
+cp "$model" copy.onnx
+try calibrate copy.onnx --data copy.onnx -o copy.onnx --force
+try evaluate copy.onnx --data "$SOURCE/examples/fashion/calibration.npz" --save-outputs copy.onnx --force
+try quantize copy.onnx --preset int8-weights -o -
+try inspect copy.onnx --plan --shape picture=1x1x28x28
+try inspect copy.onnx --thr 2
+try bench copy.onnx --batch 0
+cmp copy.onnx "$model" && rm copy.onnx
 "$FEWBIT" inspect "$(printf 'na\033[31mme')"
 ls
