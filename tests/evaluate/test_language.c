@@ -327,7 +327,7 @@ static void malformed_texts_are_refused(void **state)
         {"{\"ids\": [1], \"text\": \"a\"}", "line 1"},
         {"{\"ids\": [1]}\n[2]", "line 2"},
         {"{\"ids\": [1]}\n{\"question\": \"a\", \"choices\": [\"b\", \"c\"], \"answer\": 0}", "do not mix"},
-        {"{\"ids\": [1, 2, 3]}", "3 tokens"},
+        {"{\"ids\": [1, 2, 3]}", "tokens (3)"},
         {"{\"question\": \"a\", \"choices\": [\"b\"], \"answer\": 0}", "2 to"},
         {"{\"question\": \"a\", \"choices\": [\"b\", \"c\"], \"answer\": 2}", "answer"},
         {"{\"question\": \"a\", \"choices\": [\"b\", \"c\"]}", "answer"},
