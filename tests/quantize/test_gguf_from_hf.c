@@ -105,7 +105,7 @@ static void test_interleaved_experts(void **state)
     assert_int_equal(convert("f32", NULL), FB_ERR_FORMAT);
 }
 
-/* Of a family that is not known the width of the model tells which side of a fused matrix is which. */
+/* The width of the model tells which side of a fused matrix is which. */
 static void test_unknown_experts(void **state)
 {
     (void)state;
@@ -125,6 +125,11 @@ static void test_unknown_experts(void **state)
     check(out, "blk.0.ffn_gate_exps.weight", 3, (int64_t[]){1, 3, 2}, (float[]){0, 1, 2, 3, 4, 5});
     check(out, "blk.0.ffn_up_exps.weight", 3, (int64_t[]){1, 3, 2}, (float[]){6, 7, 8, 9, 10, 11});
     check(out, "blk.0.ffn_down_exps.weight", 3, (int64_t[]){1, 2, 3}, (float[]){1000, 1001, 1002, 1003, 1004, 1005});
+    fb_checkpoint_free(out);
+    write_text("config.json", "{\"model_type\":\"qwen3_moe\",\"hidden_size\":2,\"num_hidden_layers\":1}");
+    WRITE(inputs_first);
+    assert_int_equal(convert("f32", &out), FB_OK);
+    check(out, "blk.0.ffn_up_exps.weight", 3, (int64_t[]){1, 3, 2}, (float[]){3, 9, 4, 10, 5, 11});
     fb_checkpoint_free(out);
 }
 

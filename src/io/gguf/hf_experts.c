@@ -5,12 +5,12 @@
 
 #include "io/gguf/hf_model.h"
 
-/* Whether matrices are [in, out]: as the family is known to do, or as the width of the model says. */
+/* Whether matrices are [in, out]: as the family is known to do, or as the width of the model says; some families were published both ways. */
 static bool inputs_first(const FbHfModel *model, const FbShape *shape, bool down)
 {
     int64_t hidden = 0, in = shape->dims[1], out = shape->dims[2];
-    if (model->known) {
-        return (model->family->flags & FB_HF_INPUTS_FIRST) != 0;
+    if ((model->family->flags & FB_HF_INPUTS_FIRST) != 0) {
+        return true;
     }
     fb_hf_integer(model, (const char *const[]){"hidden_size", NULL}, &hidden);
     return down ? out == hidden && in != hidden : in == hidden && out != hidden;
