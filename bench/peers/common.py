@@ -38,18 +38,18 @@ import os, shutil, sys, time
 begin = time.perf_counter()
 pid = os.posix_spawn(shutil.which(sys.argv[1]), sys.argv[1:], os.environ)
 _, status, usage = os.wait4(pid, 0)
-print("\\n", time.perf_counter() - begin, usage.ru_maxrss * 1024, os.waitstatus_to_exitcode(status))
+print("\\n", time.perf_counter() - begin, usage.ru_maxrss * 1024, usage.ru_utime + usage.ru_stime, os.waitstatus_to_exitcode(status))
 """
 
 
-def timed_process(command):
-    """Wall seconds from process start to exit, and the peak resident bytes of that process."""
+def timed_process(command, processor=False):
+    """Wall seconds from process start to exit, and the peak resident bytes of that process; then the processor's seconds, when asked for."""
     made = subprocess.run([sys.executable, "-I", "-S", "-c", GO_BETWEEN, *map(str, command)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                           text=True, check=False)
-    seconds, peak, code = (made.stdout.split() or ["0", "0", "1"])[-3:]
+    seconds, peak, busy, code = (made.stdout.split() or ["0", "0", "0", "1"])[-4:]
     if made.returncode != 0 or code != "0":
         sys.exit(f"{command}: {made.stdout}")
-    return float(seconds), int(peak)
+    return (float(seconds), int(peak), float(busy)) if processor else (float(seconds), int(peak))
 
 
 def machine():

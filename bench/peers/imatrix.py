@@ -3,6 +3,7 @@
 mean squares in norm, over every matrix of it (an expert's alone, where there are several), how many of those have equal counts, and the shortest
 seconds of each; then whether the two matrices add up to the same in both programs. llama-imatrix runs twice: as it is, with keys and values in
 half precision, and with both in single precision, as `calibrate` has them. It also computes the logits of all tokens and cannot be told not to.
+On a machine that does other things, too, one thread and the processor's seconds are what compares.
 
 usage: imatrix.py [--model FILE.gguf] [--text FILE] [--windows 8] [--threads 2] [--repeat 3] [--only dense|mixture]
 
@@ -91,16 +92,17 @@ def measure(model, options):
     best = {}
     for _ in range(options.repeat):
         for name, command in runs.items():
-            seconds, peak = common.timed_process(command)
-            best[name] = min(best.get(name, (seconds, peak)), (seconds, peak))
+            made = common.timed_process(command, processor=True)
+            best[name] = [min(pair) for pair in zip(best.get(name, made), made)]
     half, single = (compare(paths["fewbit"], paths[name]) for name in ("llama", "llama-f32"))
     print("| weights | matrices | nothing seen | equal counts | largest difference of counts | of means | with keys and values in f32: equal counts | of means |")
     print("|---|---|---|---|---|---|---|---|")
     for name, (count, equal, differ, unseen, norm) in half.items():
         print(f"| {name} | {count} | {unseen} | {equal} | {differ:.0f} | {norm:.1e} | {single[name][1]} | {single[name][4]:.1e} |")
-    print("\n| program | seconds | peak MB | fewbit's share of the seconds |\n|---|---|---|---|")
-    for name, (seconds, peak) in best.items():
-        print(f"| {name} | {seconds:.2f} | {peak / 1e6:.0f} | {best['fewbit'][0] / seconds:.2f} |")
+    print("\n| program | seconds | processor's seconds | peak MB | fewbit's share of the seconds | of the processor's |")
+    print("|---|---|---|---|---|---|")
+    for name, (seconds, peak, busy) in best.items():
+        print(f"| {name} | {seconds:.2f} | {busy:.2f} | {peak / 1e6:.0f} | {best['fewbit'][0] / seconds:.2f} | {best['fewbit'][2] / busy:.2f} |")
     print(flush=True)
     return paths["fewbit"], paths["llama"]
 

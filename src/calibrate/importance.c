@@ -164,7 +164,7 @@ FbStatus fb_importance_collect(FbContext *context, const FbModel *model, const F
     FbStatus status = run_all(&pass, model, tokenizer, data, &options, &told, err);
     const FbImatrix *made = pass.merged != NULL ? pass.merged : pass.seen;
     status = status == FB_OK ? fb_imatrix_write(made, output, options.overwrite != 0, err) : status;
-    told.weights = status == FB_OK ? made->row_count : 0;
+    told.weights = made != NULL ? made->row_count : 0;
     if (report != NULL) {
         *report = status == FB_OK ? told : (FbImportanceReport){0};
     }

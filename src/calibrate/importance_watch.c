@@ -291,6 +291,15 @@ static FbStatus observe_chosen(FbImportanceWatch *watch, const FbImportanceMixtu
     return FB_OK;
 }
 
+static FbStatus observe_active(FbImportanceWatch *watch, const FbImportanceMixture *mixture, const FbTensor *tensor, FbError *err)
+{
+    if (watch->chosen_rows != (size_t)tensor->dims[0] * mixture->top_k || tensor->dims[1] != (int64_t)mixture->top_k) {
+        return fb_error_set(err, FB_ERR_INTERNAL, "a mixture tells what enters its experts before which they are");
+    }
+    add_squares(watch, (ImportanceTask){&mixture->down, tensor->data, watch->chosen_rows, 1, watch->chosen});
+    return FB_OK;
+}
+
 FbStatus fb_importance_observe(void *user, size_t index, const FbTensor *tensor, int channels_last, FbError *err)
 {
     FbImportanceWatch *watch = user;
@@ -304,17 +313,10 @@ FbStatus fb_importance_observe(void *user, size_t index, const FbTensor *tensor,
         return fb_error_set(err, FB_ERR_UNSUPPORTED, "value '%s' is no matrix of floats as wide as the weight it is multiplied with",
                             fb_escape(value->name, shown, sizeof shown));
     }
+    if (mixture != NULL) {
+        return value->active ? observe_active(watch, mixture, tensor, err) : observe_chosen(watch, mixture, tensor, err);
+    }
     size_t rows = (size_t)tensor->dims[0];
-    if (mixture != NULL && !value->active) {
-        return observe_chosen(watch, mixture, tensor, err);
-    }
-    if (value->active) {
-        if (watch->chosen_rows != rows * mixture->top_k || tensor->dims[1] != (int64_t)mixture->top_k) {
-            return fb_error_set(err, FB_ERR_INTERNAL, "a mixture tells what enters its experts before which they are");
-        }
-        add_squares(watch, (ImportanceTask){&mixture->down, tensor->data, watch->chosen_rows, 1, watch->chosen});
-        return FB_OK;
-    }
     if (value->kept) {
         memcpy(watch->kept, tensor->data, rows * value->columns * sizeof *watch->kept);
         watch->kept_value = index;

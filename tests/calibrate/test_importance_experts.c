@@ -226,7 +226,8 @@ static void test_merged(void **state)
         assert_true(twice->row_count == once->row_count && twice->chunks == 2 && twice->chunk_size == WINDOW && twice->dataset_count == 2);
         for (size_t r = 0; r < once->row_count; r++) {
             const FbImatrixRow *row = &once->rows[r], *sum = fb_imatrix_find(twice, row->name);
-            assert_true(sum != NULL && sum->matrices == row->matrices && sum->columns == row->columns);
+            assert_non_null(sum);
+            assert_true(sum->matrices == row->matrices && sum->columns == row->columns);
             for (size_t i = 0; i < row->matrices * row->columns; i++) {
                 assert_true(sum->sums[i] == 2.0f * row->sums[i] && sum->counts[i / row->columns] == 2.0f * row->counts[i / row->columns]);
             }

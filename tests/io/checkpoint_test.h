@@ -86,7 +86,9 @@ static inline void remove_folder(const char *folder)
             unlink(path);
         }
     }
-    closedir(open);
+    if (open) {
+        closedir(open);
+    }
     rmdir(folder);
 }
 
