@@ -8,7 +8,7 @@
 #include "kernels/intrinsics_avx512.h"
 #include "kernels/product_lowbit.h"
 
-#ifndef DOT_INLINE /* tests call instead: emulated instructions are long */
+#ifndef DOT_INLINE
 #define DOT_INLINE static inline __attribute__((always_inline))
 #endif
 

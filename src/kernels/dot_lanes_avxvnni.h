@@ -8,7 +8,9 @@
 #include "kernels/intrinsics_avxvnni.h"
 #include "kernels/product_lowbit.h"
 
+#ifndef DOT_INLINE
 #define DOT_INLINE static inline __attribute__((always_inline))
+#endif
 
 #define DOT_NAME "avxvnni"
 #define DOT_NEEDS (FB_CPU_AVX2 | FB_CPU_AVXVNNI)

@@ -7,7 +7,9 @@
 
 #include "kernels/product_lowbit.h"
 
+#ifndef DOT_INLINE
 #define DOT_INLINE static inline __attribute__((always_inline))
+#endif
 
 enum { DOT_PANELS = 1, DOT_SIGNED_ZERO = 0 };
 
