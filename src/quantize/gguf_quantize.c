@@ -195,6 +195,11 @@ static FbStatus quantize(FbGgufPlan *plan, FbGgufJob *job, FbError *err)
         FB_TRY(fb_gguf_plan_tensors(plan, job->checkpoint, err));
         return plan_and_write(plan, job, err);
     }
+    if (strcmp(job->checkpoint->format, "safetensors") != 0) { /* llama2.c's: no key of it has a form that a runtime would read */
+        char shown[200];
+        return fb_error_set(err, FB_ERR_UNSUPPORTED, "%s: GGUF is made from safetensors and GGUF files, not from those of %s",
+                            fb_escape(job->checkpoint->path, shown, sizeof shown), job->checkpoint->format);
+    }
     FB_TRY(fb_hf_open(&hf, plan->context, plan->arena, job->checkpoint, err));
     plan->facts = hf.facts;
     job->hf = &hf;

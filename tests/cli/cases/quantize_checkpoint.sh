@@ -17,4 +17,10 @@ $FEWBIT quantize tiny-F16.gguf --set 'no.such=q8_0'
 echo "exit $?"
 $FEWBIT quantize tiny-F16.gguf -o tiny-F16.gguf --force
 echo "exit $?"
+{
+    printf '\010\0\0\0\014\0\0\0\001\0\0\0\002\0\0\0\001\0\0\0\005\0\0\0\004\0\0\0'
+    head -c 2240 /dev/zero
+} > llama2c.bin
+$FEWBIT quantize llama2c.bin -o no.gguf
+echo "exit $?"
 $FEWBIT quantize missing.onnx --pure
