@@ -1,4 +1,5 @@
-/* Importance matrices in both forms: of an accepted one every mean is a finite number >= 0 or a quotient of such, and all memory comes back. */
+/* Importance matrices in both forms: of an accepted one every mean is a finite number >= 0 or a quotient of such, the same of it added to
+ * itself, and all memory comes back. */
 #include <math.h>
 
 #include "fuzz.h"
@@ -21,6 +22,19 @@ static void use(FbContext *context, const FbImatrix *imatrix)
     }
 }
 
+static void add_to_itself(FbContext *context, const FbImatrix *imatrix)
+{
+    FbImatrix *sum;
+    if (fb_imatrix_create(context, &sum, NULL) != FB_OK) {
+        return;
+    }
+    if (fb_imatrix_merge(sum, imatrix, 512, NULL) == FB_OK && fb_imatrix_merge(sum, imatrix, 512, NULL) == FB_OK) {
+        FUZZ_CHECK(sum->row_count == imatrix->row_count && sum->dataset_count == 2 * imatrix->dataset_count && !sum->counts_chunks);
+        use(context, sum);
+    }
+    fb_imatrix_free(sum);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     FbContextOptions options = {.struct_bytes = sizeof options, .threads = 1, .max_memory = 64 << 20};
@@ -33,6 +47,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (fb_source_from_memory(context, data, size, &source, NULL) == FB_OK &&
         fb_imatrix_read_source(context, source, "m.imatrix", &imatrix, NULL) == FB_OK) {
         use(context, imatrix);
+        add_to_itself(context, imatrix);
     }
     fb_imatrix_free(imatrix);
     fb_source_release(source);

@@ -168,6 +168,8 @@ static void test_merge(void **state)
         assert_non_null(strstr(err.message, "another model"));
         assert_int_equal(merge(sum, make("b", 1, 1, (float[]){3e38f}, (float[]){1})), FB_OK);
         assert_int_equal(merge(sum, make("b", 1, 1, (float[]){3e38f}, (float[]){1})), FB_ERR_NUMERIC);
+        assert_int_equal(merge(sum, make(name, 2, 2, (float[]){1, 1, 1, 1}, (float[]){3e38f, 1})), FB_OK);
+        assert_int_equal(merge(sum, make(name, 2, 2, (float[]){1, 1, 1, 1}, (float[]){3e38f, 1})), FB_ERR_NUMERIC);
         fb_imatrix_free(sum);
     }
 }

@@ -49,8 +49,8 @@ static FbStatus add_row(FbImatrix *to, const FbImatrixRow *from, float scale, bo
     }
     for (size_t i = 0; i < row->columns * row->matrices; i++) {
         row->sums[i] += scale * from->sums[i];
-        if (!isfinite(row->sums[i])) {
-            return fb_error_set(err, FB_ERR_NUMERIC, "importance of '%s': sum %zu is not finite", fb_escape(row->name, shown, sizeof shown), i);
+        if (!isfinite(row->sums[i]) || !isfinite(row->counts[i / row->columns])) {
+            return fb_error_set(err, FB_ERR_NUMERIC, "importance of '%s': sum %zu, or its count, is not finite", fb_escape(row->name, shown, sizeof shown), i);
         }
     }
     return FB_OK;
