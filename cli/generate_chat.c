@@ -1,5 +1,5 @@
 /* `fewbit generate --chat`: lines of the person, answers of the model, the whole conversation as context. */
-#define _POSIX_C_SOURCE 200809L /* getline, poll, strdup */
+#define _POSIX_C_SOURCE 200809L /* poll */
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -151,9 +151,7 @@ int cli_chat(CliGeneration *run)
 {
     ChatTalk talk = {0};
     Cli *cli = run->cli;
-    char *line = NULL;
-    size_t capacity = 0;
-    ssize_t length;
+    CliLine line = {0};
     int terminal = isatty(STDIN_FILENO), exit_code = check_form(run);
     if (cli->options.system && !exit_code) {
         exit_code = add_message(run, &talk, "system", cli->options.system, strlen(cli->options.system));
@@ -166,20 +164,14 @@ int cli_chat(CliGeneration *run)
             fputs("> ", stderr);
         }
         exit_code = wait_for_line(cli, terminal);
-        if (exit_code || (length = getline(&line, &capacity, stdin)) < 0) {
+        if (exit_code || !cli_read_line(cli, stdin, "-", &line, &exit_code) || line.bytes == 0) {
             break;
         }
-        while (length > 0 && (line[length - 1] == '\n' || line[length - 1] == '\r')) {
-            length--;
-        }
-        if (length == 0) {
-            break;
-        }
-        exit_code = add_message(run, &talk, "user", line, (size_t)length);
+        exit_code = add_message(run, &talk, "user", line.text, line.bytes);
         exit_code = exit_code ? exit_code : feed_talk(run, &talk);
         exit_code = exit_code ? exit_code : answer(run, &talk);
     }
-    free(line);
+    free(line.text);
     free_talk(&talk);
     return exit_code;
 }

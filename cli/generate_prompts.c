@@ -1,5 +1,5 @@
 /* Prompts of `fewbit generate`: texts, lines of a file, token ids. */
-#define _POSIX_C_SOURCE 200809L /* getline, strdup */
+#define _POSIX_C_SOURCE 200809L /* isatty */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -93,6 +93,35 @@ static int add_ids(CliGeneration *run, const char *list)
     return add_prompt(run, prompt);
 }
 
+int cli_read_line(Cli *cli, FILE *file, const char *path, CliLine *line, int *exit_code)
+{
+    int c = 0;
+    line->bytes = 0;
+    while ((c = getc(file)) != EOF && c != '\n') {
+        if (line->bytes + 1 >= line->capacity) {
+            size_t capacity = line->capacity ? 2 * line->capacity : 256;
+            char *text = capacity <= LINE_BYTES_MAX ? realloc(line->text, capacity) : NULL;
+            if (!text) {
+                *exit_code = capacity > LINE_BYTES_MAX ? cli_usage(cli, "%s: a line of more than %d bytes", cli_shown(path), LINE_BYTES_MAX - 1) : no_memory(cli);
+                return 0;
+            }
+            line->text = text;
+            line->capacity = capacity;
+        }
+        line->text[line->bytes++] = (char)c;
+    }
+    if (c == EOF && (line->bytes == 0 || ferror(file))) {
+        return 0;
+    }
+    while (line->bytes > 0 && line->text[line->bytes - 1] == '\r') {
+        line->bytes--;
+    }
+    if (line->capacity > 0) {
+        line->text[line->bytes] = '\0';
+    }
+    return 1;
+}
+
 /* One prompt per line; empty lines are left out. */
 static int add_file(CliGeneration *run, const char *path)
 {
@@ -102,23 +131,16 @@ static int add_file(CliGeneration *run, const char *path)
         snprintf(err.message, sizeof err.message, "%s: %s", cli_shown(path), strerror(errno));
         return cli_error(run->cli, &err);
     }
-    char *line = NULL;
-    size_t capacity = 0;
-    ssize_t length;
+    CliLine line = {0};
     int exit_code = 0;
-    while (!exit_code && (length = getline(&line, &capacity, file)) >= 0) {
-        while (length > 0 && (line[length - 1] == '\n' || line[length - 1] == '\r')) {
-            length--;
-        }
-        exit_code = length > LINE_BYTES_MAX ? cli_usage(run->cli, "%s: a line of %zd bytes", cli_shown(path), length)
-                    : length > 0            ? add_text(run, line, (size_t)length)
-                                            : 0;
+    while (!exit_code && cli_read_line(run->cli, file, path, &line, &exit_code)) {
+        exit_code = line.bytes > 0 ? add_text(run, line.text, line.bytes) : 0;
     }
     if (!exit_code && ferror(file)) {
         snprintf(err.message, sizeof err.message, "%s: cannot be read: %s", cli_shown(path), strerror(errno));
         exit_code = cli_error(run->cli, &err);
     }
-    free(line);
+    free(line.text);
     if (file != stdin) {
         fclose(file);
     }

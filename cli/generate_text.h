@@ -3,6 +3,7 @@
 #define FEWBIT_CLI_GENERATE_TEXT_H
 
 #include <jansson.h>
+#include <stdio.h>
 
 #include "language_input.h"
 #include "tokenizer_input.h"
@@ -31,6 +32,14 @@ typedef struct CliGeneration { /* one run of the command */
     size_t timed_tokens;     /* made in generation_seconds: all but the first of each prompt */
     int fed;                 /* the next step runs a prompt */
 } CliGeneration;
+
+/* A line of input without its end; the text is NUL-terminated and freed by the caller. */
+typedef struct CliLine {
+    char *text;
+    size_t bytes, capacity;
+} CliLine;
+/* 1: there is a line. 0: the input has ended or cannot be read (ferror), or *exit_code says that the line is too long, which was printed. */
+int cli_read_line(Cli *cli, FILE *file, const char *path, CliLine *line, int *exit_code);
 
 /* From --prompt, --prompts and --ids. 0, or the exit code after the error was printed. */
 int cli_read_prompts(CliGeneration *run);

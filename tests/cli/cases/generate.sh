@@ -23,6 +23,8 @@ generate m.gguf --ids 1,403,407,198 -n 100 -q --json > long.json # begins in the
 grep -c "\"text\": \"$(printf '\357\277\275').\{255,\}" long.json
 generate m.gguf --ids 1,403,407 --context 3 --json | grep -A 2 '"ids"' # the context is full: one more token
 generate m.gguf -p "a b c d e f g h" -n 0 --context 20 --json | grep stop
+head -c 70000000 /dev/zero | generate m.gguf --prompts - # a line without end
+echo "exit $?"
 for wrong in '' '--chat' '--prompts nothing' '--ids 1,x' '--ids 9999' '-p x --temperature -1' '-p x --top-p 2' '-p x --cache-type q4' '-p x -n 1 --context 513' \
     '-p aaaaaaaaaaaaaaaaaaaaaaaa --context 4' '--ids 1 --system x' '-p x --format csv' '-p x --tokenizer m.json'; do
     generate m.gguf $wrong
