@@ -1,5 +1,6 @@
 /* From a configuration to a graph: what is built, and what is refused with which message. Whole families are judged by
  * judge/language_models.py. */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -121,9 +122,15 @@ static void test_positions(void **state)
     assert_int_equal(build(text_with(gpt2, NULL, NULL), maker_gpt2, 6, &model), FB_OK);
     fb_model_free(model);
     const char *dynamic = text_with(llama, "rope_scaling", "{\"type\":\"dynamic\",\"factor\":2.0}");
-    assert_int_equal(build(dynamic, maker_llama, 17, &model), FB_ERR_UNSUPPORTED);
-    assert_int_equal(build(dynamic, maker_llama, 16, &model), FB_OK);
-    fb_model_free(model);
+    static const struct { int64_t positions; float angle; } longer[] = {{16, 0.01f}, {17, 0.01f / 1.125f}, {48, 0.01f / 5.0f}}; /* the base: 1e4 times 1, 1.125^2, 5^2 */
+    for (size_t i = 0; i < sizeof longer / sizeof *longer; i++) {
+        assert_int_equal(build(dynamic, maker_llama, longer[i].positions, &model), FB_OK);
+        FbConst *table = fb_graph_constant(model->graph, fb_graph_find_value(model->graph, "rotary.sines"));
+        float second;
+        assert_int_equal(fb_const_read_f32(context, table, 3, 1, &second, &err), FB_OK); /* position 1, pair 1 */
+        assert_true(fabsf(second - sinf(longer[i].angle)) < 1e-8f);
+        fb_model_free(model);
+    }
 }
 
 static void test_sizes(void **state)

@@ -4,6 +4,8 @@ import re
 import gguf
 import numpy
 
+from language_case import TOKENS
+
 LLAMA = {"embed_tokens": "token_embd", "norm": "output_norm", "input_layernorm": "attn_norm", "post_attention_layernorm": "ffn_norm", "self_attn.q_proj": "attn_q",
          "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v", "self_attn.o_proj": "attn_output", "self_attn.q_norm": "attn_q_norm",
          "self_attn.k_norm": "attn_k_norm", "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up", "mlp.down_proj": "ffn_down", "mlp.gate": "ffn_gate_inp",
@@ -145,7 +147,8 @@ def may_be_gguf(config):
     """False where such files cannot say what the configuration says."""
     scaled = config.get("query_pre_attn_scalar", 0) != config.get("head_dim", 0) and "query_pre_attn_scalar" in config
     plain = config.get("norm_topk_prob") is False or config.get("mlp_only_layers") or config.get("apply_residual_connection_post_layernorm")
-    return not (config.get("use_sliding_window") or scaled or plain or config["model_type"] == "opt")
+    longer = config.get("rope_parameters", {}).get("rope_type") == "dynamic" and config["max_position_embeddings"] < TOKENS
+    return not (config.get("use_sliding_window") or scaled or plain or longer or config["model_type"] == "opt")
 
 
 def write_gguf(path, config, weights):

@@ -28,6 +28,7 @@ CASES = {
     "llama": ("Llama", {}),
     "llama_linear": ("Llama", rope("linear", factor=4.0)),
     "llama_dynamic": ("Llama", rope("dynamic", factor=2.0)),
+    "llama_dynamic_long": ("Llama", {"max_position_embeddings": 32, **rope("dynamic", factor=2.0)}),
     "llama_llama3": ("Llama", rope("llama3", factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0, original_max_position_embeddings=32)),
     "llama_yarn": ("Llama", rope("yarn", factor=4.0, original_max_position_embeddings=16)),
     "llama_bias_tied": ("Llama", {"attention_bias": True, "mlp_bias": True, "tie_word_embeddings": True, "head_dim": 24}),

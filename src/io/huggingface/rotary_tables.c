@@ -58,7 +58,7 @@ static float frequency_of(const FbRotarySpec *rotary, int64_t i, int64_t positio
         break;
     }
     case FB_ROTARY_PLAIN:
-    case FB_ROTARY_DYNAMIC: /* up to the model's own positions nothing changes */
+    case FB_ROTARY_DYNAMIC: /* beyond the model's own positions the base is another */
     case FB_ROTARY_LONGROPE:
         break;
     }
@@ -79,14 +79,28 @@ static double magnitude_of(const FbRotarySpec *rotary)
     return rotary->scaling == FB_ROTARY_LONGROPE ? sqrt(1.0 + log(rotary->factor) / log((double)rotary->original)) : 1.0;
 }
 
+/* The base for more positions than the model was made for. Its own code takes it from the length so far, which would leave keys that are held with another
+ * one; here the context asked for fixes it, as if that were the length. Source: the "dynamic NTK" scaling of transformers. */
+static double longer_base(FbLanguageBuild *b, const FbRotarySpec *rotary, int64_t positions)
+{
+    double ratio = (double)positions / (double)b->spec->info.context_length;
+    double base = rotary->dims > 2 ? rotary->theta * pow(rotary->factor * ratio - (rotary->factor - 1.0), (double)rotary->dims / (double)(rotary->dims - 2)) : 0.0;
+    if (!(base > 1.0 && isfinite(base))) {
+        fb_build_fail(b, fb_error_set(b->err, FB_ERR_UNSUPPORTED, "%lld positions: 'dynamic' scaling of %lld dimensions by %g has no base there",
+                                      (long long)positions, (long long)rotary->dims, rotary->factor));
+    }
+    return base;
+}
+
 static void tables_of(FbLanguageBuild *b, int which, const char *const names[2])
 {
     const FbRotarySpec *rotary = &b->spec->rotary[which];
     int64_t half = rotary->dims / 2, positions = b->table_positions;
     float *cosines = NULL, *sines = NULL;
+    FbRotarySpec longer = *rotary;
     if (rotary->scaling == FB_ROTARY_DYNAMIC && positions > b->spec->info.context_length) {
-        fb_build_fail(b, fb_error_set(b->err, FB_ERR_UNSUPPORTED, "%lld positions: 'dynamic' scaling beyond the %lld that the model was made for is not "
-                                      "understood", (long long)positions, (long long)b->spec->info.context_length));
+        longer.theta = longer_base(b, rotary, positions);
+        rotary = &longer;
     }
     b->cosines[which] = fb_build_floats(b, names[0], 2, (const int64_t[]){positions, half}, &cosines);
     b->sines[which] = fb_build_floats(b, names[1], 2, (const int64_t[]){positions, half}, &sines);
