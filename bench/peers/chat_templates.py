@@ -24,6 +24,8 @@ CONVERSATIONS = [
      USER | {"content": "e"}],
     [USER | {"content": "Hello"}, ANSWER | {"content": "Hi"}],
     [USER | {"content": "Think"}, ANSWER | {"content": "<think>\nhm\n</think>\n\nYes"}, USER | {"content": "Sure?"}],
+    [USER | {"content": "Think"}, ANSWER | {"content": "a</think>b</think>\nc"}, USER | {"content": "Sure?"}],
+    [SYSTEM | {"content": "Be short."}],
     [USER | {"content": "a"}, USER | {"content": "b"}],
     [USER | {"content": "a"}, SYSTEM | {"content": "Late."}, USER | {"content": "b"}],
 ]

@@ -125,7 +125,7 @@ static void add_content(Rendering *rendering, int role, const char *content)
     if (format->drop_thoughts && role == FB_CHAT_ASSISTANT) {
         for (const char *end = strstr(content, thought); end != NULL; end = strstr(content, thought)) {
             content = end + sizeof thought - 1;
-            content += strspn(content, "\n");
+            content += format->keep_lines ? 0 : strspn(content, "\n");
         }
         length = strlen(content);
     }
@@ -213,7 +213,8 @@ static void render(Rendering *rendering, bool add_assistant)
         add_content(rendering, role, messages[i].content);
         add(rendering, format->roles[role].after);
     }
-    add(rendering, add_assistant ? format->open : format->close);
+    bool opened = format->opened && count > 0 && role_of(messages[count - 1].role) == FB_CHAT_USER;
+    add(rendering, !add_assistant ? format->close : opened ? NULL : format->open);
 }
 
 FbStatus fb_chat_render(FbContext *context, const FbTokenizer *tokenizer, const FbChatMessage *messages, size_t count, bool add_assistant,

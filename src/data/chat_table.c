@@ -2,9 +2,8 @@
 #include "data/chat_table.h"
 
 #define IM(role) "<|im_start|>" role "\n"
-#define CHATML                                                                                                                             \
-    .roles = {{IM("system"), "<|im_end|>\n"}, {IM("user"), "<|im_end|>\n"}, {IM("assistant"), "<|im_end|>\n"}}, .open = IM("assistant"),       \
-    .system_anywhere = true
+#define CHATML_ROLES {{IM("system"), "<|im_end|>\n"}, {IM("user"), "<|im_end|>\n"}, {IM("assistant"), "<|im_end|>\n"}}
+#define CHATML .roles = CHATML_ROLES, .open = IM("assistant"), .system_anywhere = true
 #define HEADER(role) "<|start_header_id|>" role "<|end_header_id|>\n\n"
 #define LLAMA3_TURNS {HEADER("user"), "<|eot_id|>"}, {HEADER("assistant"), "<|eot_id|>"}
 #define DATED "Cutting Knowledge Date: December 2023\nToday Date: 26 Jul 2024\n\n" /* the templates' own date where none is given */
@@ -15,6 +14,9 @@
 #define PHI3_OPENED {"<|user|>\n", "<|end|>\n<|assistant|>\n"}, {"", "<|end|>\n"}
 #define DEEPSEEK_USER "<\xef\xbd\x9cUser\xef\xbd\x9c>"
 #define DEEPSEEK_ASSISTANT "<\xef\xbd\x9c" "Assistant\xef\xbd\x9c>"
+#define DEEPSEEK_END "<\xef\xbd\x9c" "end\xe2\x96\x81of\xe2\x96\x81sentence\xef\xbd\x9c>"
+#define DEEPSEEK_R1 .start = "{bos}", .roles = {{"", ""}, {DEEPSEEK_USER, ""}, {DEEPSEEK_ASSISTANT, DEEPSEEK_END}}, .drop_thoughts = true, .keep_lines = true
+#define DEEPSEEK_V3 .start = "{bos}", .roles = {{"", ""}, {DEEPSEEK_USER, DEEPSEEK_ASSISTANT}, {"", DEEPSEEK_END}}, .open = DEEPSEEK_ASSISTANT, .opened = true
 
 const FbChatFormat fb_chat_formats[] = {
     {.name = "chatml", CHATML},
@@ -23,6 +25,8 @@ const FbChatFormat fb_chat_formats[] = {
     {.name = "qwen2", CHATML, .default_system = "You are a helpful assistant."},
     {.name = "qwen2.5", CHATML, .default_system = "You are Qwen, created by Alibaba Cloud. You are a helpful assistant."},
     {.name = "qwen3", CHATML, .drop_thoughts = true, .user_last = true},
+    {.name = "qwen3-vl", .roles = CHATML_ROLES, .open = IM("assistant")},
+    {.name = "qwq", .roles = CHATML_ROLES, .open = IM("assistant") "<think>\n", .system_anywhere = true, .drop_thoughts = true, .user_last = true},
     {.name = "llama-2", .roles = {{"<<SYS>>\n", "\n<</SYS>>\n\n"}, {"{bos}[INST] ", " [/INST]"}, {" ", " {eos}"}},
      .system_place = FB_SYSTEM_IN_FIRST, .trim_turns = true, .alternate = true},
     {.name = "llama-3", .start = "{bos}", .roles = {{HEADER("system"), "<|eot_id|>"}, LLAMA3_TURNS}, .open = HEADER("assistant"), .trim = true,
@@ -59,6 +63,10 @@ const FbChatFormat fb_chat_formats[] = {
      .system_anywhere = true},
     {.name = "deepseek-v2.5", .start = "{bos}", .roles = {{"", "\n\n"}, {DEEPSEEK_USER, ""}, {DEEPSEEK_ASSISTANT, "{eos}"}}, .open = DEEPSEEK_ASSISTANT,
      .system_anywhere = true},
+    {.name = "deepseek-v3", DEEPSEEK_V3},
+    {.name = "deepseek-r1", DEEPSEEK_R1, .open = DEEPSEEK_ASSISTANT "<think>\n"},
+    {.name = "deepseek-r1-plain", DEEPSEEK_R1, .open = DEEPSEEK_ASSISTANT},
+    {.name = "deepseek-r1-0528", DEEPSEEK_V3, .drop_thoughts = true, .keep_lines = true},
 };
 const size_t fb_chat_format_count = sizeof fb_chat_formats / sizeof *fb_chat_formats;
 
@@ -93,5 +101,21 @@ const FbChatHash fb_chat_hashes[] = {
     {"667c1ef9a94de921757bdeac49d4736082b046f193e6712d36abaf29a437d88f", "vicuna"},
     {"8aeba567270fa9a8d5372caf4b04affea947c4421d96adc01e3ff94021b0ae8e", "deepseek-v2"},
     {"980c96c053071fb6157ca0c0d56d6f542bfdd8196259e401c9d3c782190ea607", "deepseek-v2.5"},
+    {"c03be5933ffb48105bc6a0a312999b8537338fb0cc2604184731b97add241c7b", "chatml"},
+    {"aa39eed4cbfdd57aeaab518e83d06945f00df6afefba6eb985b6b85060cade95", "chatml"},
+    {"a0bc6f6fc7a29a80017a433e8f03a1cc1236e838a944a2d034295a60c4f2fddb", "qwen2"},
+    {"12d12d3399972c17329df29167b10adf3330c85e30d13d19fae7b1a8af4e4017", "qwen2"},
+    {"7d6302983e64f35c4ad9459413ee827d5dcfa23ba5373f58cde030c9f724f7e8", "qwen2"},
+    {"d027e14db2e64eb2c23597240d42ea747b4fd5efd6e6a7604a990949c610f79c", "qwen2"},
+    {"8cdccda78b7821383997aa7180b12517d09fc3bb6df574b71f4948a4cd89a2ab", "qwen3"},
+    {"bbdda5c33c0da787457fe3d57639395bfc04ed65325f12da402d79d45605b707", "qwen3-vl"},
+    {"e1bb2406ee4823917ce7b25d346289acd3ae3eaab3e620a6111b637e318e5189", "qwq"},
+    {"72e7e9715c1c73c33e15cdf3c5d37cc0efefc25eb6299fc6a6fa516237913bf8", "qwq"},
+    {"ca128309ff4951ddda9d51ad72248b4dd1857061f04064fe3eb69bfb8913d331", "qwq"},
+    {"22e97ba043dacf9df1f071a9de9d2bb6b0757491f16e96e810834b86e1641286", "deepseek-v3"},
+    {"795ba6276beff6e84e75213f77a7e7fff71b6c587618a6ed43c1f90c2ad2334a", "deepseek-r1"},
+    {"5b7a90c17faa4288745d78ec7097e9a571a3bb7cddc0ab0282d552bd63c7fb51", "deepseek-r1"},
+    {"1546232b56f9c33a5d7fcdc270b0014d67dff9c3df06737f091a4a7dee729c3a", "deepseek-r1-plain"},
+    {"53671bac29bcb3e1f95f51b8c77d85a6011b66dc38bd23dce64eef04384a976b", "deepseek-r1-0528"},
 };
 const size_t fb_chat_hash_count = sizeof fb_chat_hashes / sizeof *fb_chat_hashes;

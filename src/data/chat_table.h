@@ -21,6 +21,8 @@ typedef struct FbChatFormat {
     bool trim, trim_turns;                     /* white space at the ends of contents goes; of all but the system's */
     bool alternate;                            /* user and assistant must take turns, the user first */
     bool drop_thoughts;                        /* of the assistant's contents all through </think> goes, and the line ends behind it */
+    bool keep_lines;                           /* those line ends stay */
+    bool opened;                               /* the user's turns end with `open` already */
     bool user_last;                            /* the last message must not be the assistant's */
 } FbChatFormat;
 

@@ -116,6 +116,45 @@ static void test_refused(void **state)
     assert_refused(chatml, tool, 1, FB_ERR_ARGUMENT, "message 0: the role 'tool' is none of");
 }
 
+/* A form of the table, whatever text its template has. */
+static void assert_form(const char *name, const FbChatMessage *messages, size_t count, bool open, const char *expected)
+{
+    FbContext *context = test_context();
+    FbTokenizer *tokenizer = open_with(context, chatml);
+    char *text = NULL;
+    FbError err = {0};
+    for (size_t i = 0; i < fb_chat_hash_count; i++) {
+        if (strcmp(fb_chat_hashes[i].format, name) == 0) {
+            snprintf(tokenizer->chat_sha256, sizeof tokenizer->chat_sha256, "%s", fb_chat_hashes[i].sha256);
+        }
+    }
+    assert_string_equal(fb_chat_template(tokenizer), name);
+    assert_ok(fb_chat_render(context, tokenizer, messages, count, open, &text, &err));
+    assert_string_equal(text, expected);
+    fb_text_free(context, text);
+    fb_tokenizer_free(tokenizer);
+    fb_context_free(context);
+}
+
+#define U "<\xef\xbd\x9cUser\xef\xbd\x9c>"
+#define A "<\xef\xbd\x9c" "Assistant\xef\xbd\x9c>"
+#define E "<\xef\xbd\x9c" "end\xe2\x96\x81of\xe2\x96\x81sentence\xef\xbd\x9c>"
+
+/* Thoughts of earlier answers, and who opens the next one. */
+static void test_thoughts(void **state)
+{
+    (void)state;
+    static const FbChatMessage thinking[] = {{"user", "Hello"}, {"assistant", "<think>\nhm\n</think>\n\nHi"}, {"user", "Who?"}};
+    assert_form("deepseek-r1", thinking, 3, true, "<s>" U "Hello" A "\n\nHi" E U "Who?" A "<think>\n");
+    assert_form("deepseek-r1", talk, 2, false, "<s>Be short." U "Hello");
+    assert_form("deepseek-r1-0528", thinking, 3, true, "<s>" U "Hello" A "\n\nHi" E U "Who?" A);
+    assert_form("deepseek-v3", talk, 2, true, "<s>Be short." U "Hello" A);
+    assert_form("deepseek-v3", talk, 2, false, "<s>Be short." U "Hello" A);
+    assert_form("deepseek-v3", talk, 3, true, "<s>Be short." U "Hello" A "Hi" E A);
+    assert_form("qwq", thinking, 3, true, "<|im_start|>user\nHello<|im_end|>\n<|im_start|>assistant\nHi<|im_end|>\n<|im_start|>user\nWho?<|im_end|>\n"
+                                          "<|im_start|>assistant\n<think>\n");
+}
+
 static void test_settings(void **state)
 {
     (void)state;
@@ -154,7 +193,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_known),    cmocka_unit_test(test_spellings), cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_settings), cmocka_unit_test(test_table),
+        cmocka_unit_test(test_settings), cmocka_unit_test(test_table),     cmocka_unit_test(test_thoughts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
