@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "data/chat_table.h"
+#include "data/tokenizer_parts.h"
 #include "tokenizer_test.h"
 
 static const char chatml[] = "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}"
