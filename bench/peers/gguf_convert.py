@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Hugging Face folders to GGUF: small random models of every family by `fewbit quantize -p f16` and by llama.cpp's converter: tensors that
 are equal byte for byte, key-values that differ. Run with the Python that has transformers and torch.
-usage: gguf_convert.py TOKENIZER_FOLDER [FAMILY ...]      the folder gives tokenizer.json, tokenizer_config.json and the chat template"""
+usage: gguf_convert.py TOKENIZER_FOLDER [FAMILY ...]      the folder gives tokenizer.json (or tokenizer.model), tokenizer_config.json and the chat template"""
 import json
 import os
 import shutil
@@ -60,7 +60,7 @@ def make(folder, config, tokenizer):
         for parameter in model.parameters():
             parameter.copy_(torch.randn_like(parameter) * 0.1 + (parameter if parameter.ndim == 1 else 0))
     model.save_pretrained(folder)
-    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
+    for name in ("tokenizer.json", "tokenizer.model", "added_tokens.json", "tokenizer_config.json", "chat_template.jinja"):
         if (tokenizer / name).exists():
             shutil.copy(tokenizer / name, folder)
     written = json.loads((folder / "config.json").read_text())
@@ -81,14 +81,20 @@ def compare(theirs, ours):
 
 def main():
     tokenizer = Path(sys.argv[1])
-    data = json.loads((tokenizer / "tokenizer.json").read_text())
-    vocabulary = 1 + max([*data["model"]["vocab"].values(), *(t["id"] for t in data["added_tokens"])])
+    pieces = not (tokenizer / "tokenizer.json").exists()
+    if pieces:
+        import sentencepiece
+        vocabulary = 16 + sentencepiece.SentencePieceProcessor(model_file=str(tokenizer / "tokenizer.model")).vocab_size()
+    else:
+        data = json.loads((tokenizer / "tokenizer.json").read_text())
+        vocabulary = 1 + max([*data["model"]["vocab"].values(), *(t["id"] for t in data["added_tokens"])])
     print("| family | equal tensors | keys that differ | theirs only | ours only |\n|---|---|---|---|---|")
     for family in sys.argv[2:] or FAMILIES:
         with tempfile.TemporaryDirectory() as work:
             folder, stubs = Path(work) / "m", Path(work) / "stubs"
             stubs.mkdir()
-            (stubs / "sentencepiece.py").write_text("class SentencePieceProcessor: pass\n")  # imported even where it is not used
+            if not pieces:
+                (stubs / "sentencepiece.py").write_text("class SentencePieceProcessor: pass\n")  # imported even where it is not used
             make(folder, FAMILIES[family](vocabulary), tokenizer)
             made = subprocess.run([sys.executable, LLAMA / "convert_hf_to_gguf.py", folder, "--outfile", f"{work}/theirs.gguf", "--outtype", "f16"],
                                   env={**os.environ, "PYTHONPATH": str(stubs)}, capture_output=True, text=True)

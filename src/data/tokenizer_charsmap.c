@@ -121,21 +121,6 @@ const char *fb_charsmap_longest(const FbCharsmap *map, const char *text, size_t 
     return match(map, text, bytes, true, length);
 }
 
-static void apply_longest(const FbCharsmap *map, const char *text, size_t bytes, size_t most, FbText *out)
-{
-    for (size_t at = 0; at < bytes && out->length <= most;) {
-        size_t length, start = at;
-        const char *to = match(map, text + at, bytes - at, true, &length);
-        if (to != NULL) {
-            fb_text_add(out, to);
-            at += length;
-        } else {
-            (void)fb_utf8_next(text, &at);
-            fb_text_add_n(out, text + start, at - start);
-        }
-    }
-}
-
 static void apply_grapheme(const FbCharsmap *map, const char *text, size_t bytes, size_t most, FbText *out)
 {
     size_t length;
@@ -156,12 +141,8 @@ static void apply_grapheme(const FbCharsmap *map, const char *text, size_t bytes
     }
 }
 
-void fb_charsmap_apply(const FbCharsmap *map, bool longest, const char *text, size_t bytes, size_t most, FbText *out)
+void fb_charsmap_apply(const FbCharsmap *map, const char *text, size_t bytes, size_t most, FbText *out)
 {
-    if (longest) {
-        apply_longest(map, text, bytes, most, out);
-        return;
-    }
     for (size_t at = 0; at < bytes && out->length <= most;) {
         size_t start = at;
         utf8proc_int32_t state = 0;

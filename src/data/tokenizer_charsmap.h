@@ -12,9 +12,8 @@ typedef struct FbCharsmap FbCharsmap;
 FbStatus fb_charsmap_read(FbArena *arena, const uint8_t *data, size_t bytes, FbCharsmap **out, FbError *err);
 /* Standard base64 to bytes. */
 FbStatus fb_base64_decode(FbContext *context, const char *text, size_t length, uint8_t **out, size_t *bytes, FbError *err);
-/* longest: at each place the longest sequence that is in the map. Otherwise as the tokenizers library: a grapheme of less than six bytes at once,
- * then character by character, taking the shortest. Ends early, with a text of more than `most` bytes, where what the map makes would be that long. */
-void fb_charsmap_apply(const FbCharsmap *map, bool longest, const char *text, size_t bytes, size_t most, FbText *out);
+/* As the tokenizers library does: a grapheme of less than six bytes at once, then character by character, taking the shortest. Ends early, with a text of more than `most` bytes, where what the map makes would be that long. */
+void fb_charsmap_apply(const FbCharsmap *map, const char *text, size_t bytes, size_t most, FbText *out);
 /* What the longest sequence that `text` begins with becomes, and the length of that sequence; NULL: none is in the map. */
 const char *fb_charsmap_longest(const FbCharsmap *map, const char *text, size_t bytes, size_t *length);
 

@@ -208,11 +208,11 @@ static FbStatus read_gpt2(GgufVocabulary *vocabulary, bool *add_bos)
 static FbBytes bytes_of(const char *text) { return (FbBytes){(const uint8_t *)text, strlen(text)}; }
 
 /* Spaces become marks, one in front where the model has it so. */
-static FbStatus mark_spaces(GgufVocabulary *vocabulary, bool prefix)
+static FbStatus mark_spaces(GgufVocabulary *vocabulary)
 {
     FbTokenizer *tokenizer = vocabulary->tokenizer;
     FbNormalStep replace = {.kind = FB_NORMAL_REPLACE, .to = bytes_of(FB_MARK)};
-    if (flag_of(vocabulary, "add_space_prefix", prefix)) {
+    if (flag_of(vocabulary, "add_space_prefix", true)) {
         FB_TRY(fb_tokenizer_add_normal(tokenizer, (FbNormalStep){.kind = FB_NORMAL_PREPEND, .to = bytes_of(FB_MARK)}, vocabulary->err));
         tokenizer->decode.strip = FB_STRIP_ONE;
     }
@@ -229,7 +229,7 @@ static FbStatus read_llama(GgufVocabulary *vocabulary)
         return fb_error_set(vocabulary->err, FB_ERR_FORMAT, "the file has no " PREFIX "scores, which the tokenizer 'llama' needs");
     }
     tokenizer->model.byte_fallback = true;
-    FB_TRY(mark_spaces(vocabulary, true));
+    FB_TRY(mark_spaces(vocabulary));
     FB_TRY(add_tokens(vocabulary));
     FB_TRY(fb_tokenizer_merges_from_scores(tokenizer, vocabulary->err));
     fb_tokenizer_find_cuts(tokenizer, bytes_of(FB_MARK));
@@ -257,11 +257,10 @@ static FbStatus read_bert(GgufVocabulary *vocabulary)
     return add_tokens(vocabulary);
 }
 
-static FbStatus read_charsmap(GgufVocabulary *vocabulary)
+static FbStatus read_charsmap(GgufVocabulary *vocabulary, FbCharsmap **out)
 {
     FbTokenizer *tokenizer = vocabulary->tokenizer;
     const FbMeta *meta = meta_of(vocabulary, "precompiled_charsmap");
-    FbNormalStep step = {.kind = FB_NORMAL_CHARSMAP, .longest = true};
     if (meta == NULL || (meta->is_array && meta->count == 0)) {
         return FB_OK;
     }
@@ -273,8 +272,7 @@ static FbStatus read_charsmap(GgufVocabulary *vocabulary)
         return fb_error_memory(tokenizer->context, vocabulary->err, "a map of characters", meta->count);
     }
     FB_TRY(fb_plane_read(&meta->data, 0, data, meta->count, vocabulary->err));
-    FB_TRY(fb_charsmap_read(tokenizer->arena, data, meta->count, &step.charsmap, vocabulary->err));
-    return fb_tokenizer_add_normal(tokenizer, step, vocabulary->err);
+    return fb_charsmap_read(tokenizer->arena, data, meta->count, out, vocabulary->err);
 }
 
 static FbStatus read_unigram(GgufVocabulary *vocabulary)
@@ -284,17 +282,23 @@ static FbStatus read_unigram(GgufVocabulary *vocabulary)
     if (vocabulary->scores == NULL) {
         return fb_error_set(vocabulary->err, FB_ERR_FORMAT, "the file has no " PREFIX "scores, which the tokenizer 't5' needs");
     }
+    FbNormalStep step = {.kind = FB_NORMAL_PIECES,
+                         .spaces = {.prefix = flag_of(vocabulary, "add_space_prefix", false),
+                                    .squeeze = flag_of(vocabulary, "remove_extra_whitespaces", false),
+                                    .escape = true}};
     tokenizer->model.kind = FB_MODEL_UNIGRAM;
     tokenizer->model.fuse_unknown = true;
-    FB_TRY(read_charsmap(vocabulary));
-    if (flag_of(vocabulary, "remove_extra_whitespaces", false)) {
-        FB_TRY(fb_tokenizer_add_normal(tokenizer, (FbNormalStep){.kind = FB_NORMAL_SQUEEZE}, vocabulary->err));
-    }
-    FB_TRY(mark_spaces(vocabulary, false));
+    tokenizer->model.single_scores = true;
+    FB_TRY(read_charsmap(vocabulary, &step.charsmap));
+    FB_TRY(fb_tokenizer_add_normal(tokenizer, step, vocabulary->err));
+    tokenizer->decode.mark = bytes_of(FB_MARK);
+    tokenizer->decode.bytes = true;
+    tokenizer->decode.strip = step.spaces.squeeze ? FB_STRIP_EACH : step.spaces.prefix ? FB_STRIP_ONE : FB_STRIP_NONE;
     FB_TRY(add_tokens(vocabulary));
     for (uint32_t id = 0; id < vocabulary->count; id++) {
         const FbPiece *piece = &tokenizer->vocabulary.pieces.items[id];
-        least = (piece->flags & FB_PIECE_MODEL) != 0 && piece->score < least ? piece->score : least;
+        bool normal = (piece->flags & FB_PIECE_MODEL) != 0 && (piece->flags & FB_PIECE_ADDED) == 0;
+        least = normal && piece->score < least ? piece->score : least;
     }
     tokenizer->model.unknown_score = (least < INFINITY ? least : 0) - 10;
     for (int i = 0; i < 256; i++) {

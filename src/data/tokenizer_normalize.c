@@ -137,22 +137,6 @@ static void each_character(FbNormalKind kind, const char *text, size_t bytes, Fb
     }
 }
 
-static void squeeze(const char *text, size_t bytes, FbText *out)
-{
-    bool pending = false;
-    for (size_t i = 0; i < bytes; i++) {
-        if (text[i] == ' ') {
-            pending = out->length > 0;
-            continue;
-        }
-        if (pending) {
-            fb_text_add_n(out, " ", 1);
-            pending = false;
-        }
-        fb_text_add_n(out, text + i, 1);
-    }
-}
-
 static FbStatus run_step(FbTokenWork *work, const FbNormalStep *step, const char *text, size_t bytes, size_t original, FbText *out)
 {
     switch (step->kind) {
@@ -174,11 +158,8 @@ static FbStatus run_step(FbTokenWork *work, const FbNormalStep *step, const char
     case FB_NORMAL_STRIP:
         strip(step, text, bytes, out);
         return FB_OK;
-    case FB_NORMAL_SQUEEZE:
-        squeeze(text, bytes, out);
-        return FB_OK;
     case FB_NORMAL_CHARSMAP:
-        fb_charsmap_apply(step->charsmap, step->longest, text, bytes, GROWTH_FREE + GROWTH_MAX * (original + 1), out);
+        fb_charsmap_apply(step->charsmap, text, bytes, GROWTH_FREE + GROWTH_MAX * (original + 1), out);
         return FB_OK;
     case FB_NORMAL_PIECES:
         return fb_normalize_pieces(work, step, text, bytes, original, out);

@@ -73,9 +73,8 @@ typedef enum FbNormalKind {
     FB_NORMAL_BERT_CLEAN,    /* controls dropped, white space to U+0020 */
     FB_NORMAL_BERT_CHINESE,  /* spaces around CJK ideographs */
     FB_NORMAL_STRIP_MARKS,   /* nonspacing marks */
-    FB_NORMAL_CHARSMAP,      /* SentencePiece's precompiled map */
+    FB_NORMAL_CHARSMAP,      /* SentencePiece's precompiled map, applied as the tokenizers library does */
     FB_NORMAL_NMT,
-    FB_NORMAL_SQUEEZE,       /* runs of spaces to one, none at the ends (SentencePiece's remove_extra_whitespaces) */
     FB_NORMAL_PIECES         /* SentencePiece's normalizer whole: `charsmap` (NULL: none), then `spaces` */
 } FbNormalKind;
 
@@ -92,7 +91,6 @@ typedef struct FbNormalStep {
     FbNormalKind kind;
     FbUnicodeForm form;
     bool left, right;     /* STRIP */
-    bool longest;         /* CHARSMAP: the longest match, as SentencePiece; otherwise tokenizers' way */
     FbPieceSpaces spaces;
     FbBytes to;
     FbPattern *pattern;

@@ -1,5 +1,5 @@
 /* The small files of a Hugging Face folder on their way to GGUF. An input is one JSON object with the members config, tokenizer, tokenizer_config,
- * generation and tensors ({"name": [dimensions]}); whatever they say, keys and tensors are put or refused, and all memory comes back. */
+ * generation, tensors ({"name": [dimensions]}), and for a SentencePiece model added_tokens and pieces ([[text, score, type]]); whatever they say, keys and tensors are put or refused, and all memory comes back. */
 #include <stdbool.h>
 #include <string.h>
 
@@ -30,6 +30,35 @@ static bool add_tensors(FbCheckpoint *checkpoint, const json_t *tensors)
     return true;
 }
 
+/* What the reader of such models makes sure of holds here, too: texts are not empty, types are known, one piece is the unknown one. */
+static const FbSentencePieceModel *make_pieces(FbArena *arena, const json_t *pieces)
+{
+    size_t count = json_array_size(pieces);
+    FbSentencePieceModel *model = fb_arena_alloc(arena, sizeof *model);
+    FbSentencePiece *items = fb_arena_array(arena, count + 1, sizeof *items);
+    if (count == 0 || count > TENSORS_MAX || model == NULL || items == NULL) {
+        return NULL;
+    }
+    for (size_t i = 0; i < count; i++) {
+        const json_t *row = json_array_get(pieces, i);
+        const char *text = json_string_value(json_array_get(row, 0));
+        json_int_t type = json_integer_value(json_array_get(row, 2));
+        if (text == NULL || text[0] == '\0' || strlen(text) != json_string_length(json_array_get(row, 0))) {
+            return NULL;
+        }
+        items[i] = (FbSentencePiece){{(const uint8_t *)text, strlen(text)}, (float)json_integer_value(json_array_get(row, 1)),
+                                     type >= 3 && type <= 6 ? (FbSentencePieceType)type : FB_SENTENCEPIECE_NORMAL};
+    }
+    items[0].type = FB_SENTENCEPIECE_UNKNOWN;
+    *model = (FbSentencePieceModel){.kind = count % 2 == 0 ? FB_SENTENCEPIECE_BPE : FB_SENTENCEPIECE_UNIGRAM,
+                                    .pieces = items,
+                                    .count = count,
+                                    .bos = "<s>",
+                                    .eos = "</s>",
+                                    .pad = "<pad>"};
+    return model;
+}
+
 static void run(FbContext *context, const json_t *input)
 {
     FbCheckpoint *checkpoint = NULL;
@@ -45,6 +74,8 @@ static void run(FbContext *context, const json_t *input)
         model.tokenizer = json_incref(json_object_get(input, "tokenizer"));
         model.tokenizer_config = json_incref(json_object_get(input, "tokenizer_config"));
         model.generation = json_incref(json_object_get(input, "generation"));
+        model.added_tokens = json_incref(json_object_get(input, "added_tokens"));
+        model.pieces = model.tokenizer == NULL ? make_pieces(arena, json_object_get(input, "pieces")) : NULL;
         if (model.folder != NULL && fb_hf_prepare(&model, NULL) == FB_OK && fb_hf_put_keys(&model, writer, NULL) == FB_OK) {
             for (size_t i = 0; i < model.tensor_count; i++) {
                 const FbGgufTensor *tensor = &model.tensors[i];

@@ -80,6 +80,29 @@ static FbStatus load_tokenizer_config(FbHfModel *model, FbError *err)
                              : fb_json_parse_reals((const char *)text.data, text.count, CONFIG_MAX, "tokenizer_config.json", &model->tokenizer_config, err);
 }
 
+/* A model that is of an unknown kind is left out, as an unknown kind of tokenizer.json is. */
+static FbStatus load_pieces(FbHfModel *model, const char *name, FbError *err)
+{
+    FbSource *source;
+    FbError why = {0};
+    FB_TRY(open_small(model, name, &source, err));
+    if (source == NULL) {
+        return FB_OK;
+    }
+    FbSentencePieceModel *pieces = fb_arena_alloc(model->arena, sizeof *pieces);
+    FbStatus status = pieces != NULL ? fb_sentencepiece_read(model->arena, source, pieces, &why) : fb_error_memory(model->context, &why, name, 0);
+    fb_source_release(source);
+    if (status == FB_ERR_UNSUPPORTED) {
+        fb_log(model->context, FB_LOG_WARNING, "no-tokenizer", "%s: %s", name, why.message);
+        return FB_OK;
+    }
+    if (status != FB_OK) {
+        return fb_error_set(err, status, "%s: %s", name, why.message);
+    }
+    model->pieces = pieces;
+    return FB_OK;
+}
+
 /* The folder of a file, or the folder itself. */
 static FbStatus find_folder(FbHfModel *model, const char *path, FbError *err)
 {
@@ -211,6 +234,12 @@ static FbStatus open_files(FbHfModel *model, FbError *err)
     FB_TRY(load_json(model, "generation_config.json", SMALL_MAX, &model->generation, err));
     FB_TRY(load_tokenizer_config(model, err));
     FB_TRY(load_json(model, "tokenizer.json", TOKENIZER_MAX, &model->tokenizer, err));
+    for (int i = 0; i < 2 && model->tokenizer == NULL && model->pieces == NULL; i++) {
+        FB_TRY(load_pieces(model, i == 0 ? "tokenizer.model" : "spiece.model", err));
+    }
+    if (model->pieces != NULL) {
+        FB_TRY(load_json(model, "added_tokens.json", SMALL_MAX, &model->added_tokens, err));
+    }
     return read_small(model, "chat_template.jinja", SMALL_MAX, &model->chat_template, err);
 }
 
@@ -250,6 +279,7 @@ void fb_hf_close(FbHfModel *model)
     json_decref(model->generation);
     json_decref(model->tokenizer);
     json_decref(model->tokenizer_config);
+    json_decref(model->added_tokens);
     fb_free(model->context, model->tensors);
     fb_free(model->context, model->folder);
     *model = (FbHfModel){.context = model->context};

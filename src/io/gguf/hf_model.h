@@ -8,6 +8,7 @@
 #include "io/safetensors/text_part.h"
 #include "io/gguf/gguf_rows.h"
 #include "io/gguf/gguf_write.h"
+#include "io/sentencepiece/sentencepiece.h"
 
 /* What is peculiar to a family. */
 enum {
@@ -41,7 +42,8 @@ typedef struct FbHfModel {
     FbTextPart part;             /* of a larger model that is known; otherwise its `larger` is NULL */
     json_t *config;              /* config.json; an empty object where there is none */
     const json_t *text;          /* the part of it that describes the language model */
-    json_t *generation, *tokenizer, *tokenizer_config; /* other files of the folder; NULL: absent */
+    json_t *generation, *tokenizer, *tokenizer_config, *added_tokens; /* other files of the folder; NULL: absent */
+    const FbSentencePieceModel *pieces; /* of tokenizer.model or spiece.model, where there is no tokenizer.json; NULL: absent */
     FbBytes chat_template;       /* chat_template.jinja; count 0: absent */
     FbGgufFacts facts;
     FbGgufTensor *tensors; size_t tensor_count, tensor_capacity;

@@ -24,6 +24,39 @@ static const char *text_of(const json_t *entry)
     return json_is_string(entry) ? json_string_value(entry) : json_string_value(json_object_get(entry, "content"));
 }
 
+/* Among the tokens that the files beside a SentencePiece model add, then among its pieces. */
+static int64_t id_of_piece(const FbHfModel *model, const char *text)
+{
+    const char *key;
+    const json_t *token;
+    json_object_foreach(json_object_get(model->tokenizer_config, "added_tokens_decoder"), key, token)
+    {
+        const char *content = json_string_value(json_object_get(token, "content"));
+        long long id;
+        char rest;
+        if (content != NULL && strcmp(content, text) == 0 && sscanf(key, "%9lld%c", &id, &rest) == 1) {
+            return id;
+        }
+    }
+    const json_t *added = json_object_get(model->added_tokens, text);
+    for (size_t i = 0; !json_is_integer(added) && i < model->pieces->count; i++) {
+        if (strcmp((const char *)model->pieces->pieces[i].text.data, text) == 0) {
+            return (int64_t)i;
+        }
+    }
+    return json_is_integer(added) ? json_integer_value(added) : -1;
+}
+
+/* What a SentencePiece model says of itself, where nothing else does. */
+static int64_t role_of_piece(const FbSentencePieceModel *pieces, FbHfRole role)
+{
+    return role == ROLE_BOS   ? fb_sentencepiece_control(pieces, pieces->bos)
+           : role == ROLE_EOS ? fb_sentencepiece_control(pieces, pieces->eos)
+           : role == ROLE_PAD ? fb_sentencepiece_control(pieces, pieces->pad)
+           : role == ROLE_UNK ? (int64_t)pieces->unknown
+                              : -1;
+}
+
 static int64_t id_of(const FbHfModel *model, const char *text)
 {
     size_t i;
@@ -36,7 +69,7 @@ static int64_t id_of(const FbHfModel *model, const char *text)
             return json_integer_value(id);
         }
     }
-    return -1;
+    return model->pieces != NULL ? id_of_piece(model, text) : -1;
 }
 
 static const char *piece_name(const json_t *piece)
@@ -109,6 +142,9 @@ static void read_special(FbHfSpecial *special)
         if (special->ids[i] < 0 && fb_hf_integer(model, (const char *const[]){key, NULL}, &id)) {
             special->ids[i] = id;
         }
+        if (special->ids[i] < 0 && model->pieces != NULL) {
+            special->ids[i] = role_of_piece(model->pieces, (FbHfRole)i);
+        }
         special->ids[i] = special->ids[i] < model->vocabulary ? special->ids[i] : -1;
     }
 }
@@ -117,6 +153,9 @@ static void read_special(FbHfSpecial *special)
 static int space_in_front(const FbHfModel *model)
 {
     const json_t *said = json_object_get(model->tokenizer_config, "add_prefix_space");
+    if (model->pieces != NULL) { /* with unigram pieces it has been said */
+        return model->pieces->kind == FB_SENTENCEPIECE_BPE ? model->pieces->dummy_prefix : -1;
+    }
     if (!json_is_true(json_object_get(json_object_get(model->tokenizer, "model"), "byte_fallback"))) {
         return json_is_boolean(said) ? json_is_true(said) : -1;
     }

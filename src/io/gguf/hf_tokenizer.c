@@ -1,24 +1,12 @@
-/* The vocabulary of a tokenizer.json as GGUF has it, see hf_model.h. Two forms: byte-level merges ("gpt2"), and SentencePiece's merges with
+/* The vocabulary of a tokenizer.json as GGUF has it, see hf_vocabulary.h. Two forms: byte-level merges ("gpt2"), and SentencePiece's merges with
  * bytes to fall back on ("llama"), whose scores follow from the order of the merges. */
 #include <string.h>
 
 #include "base/text.h"
 #include "graph/name_table.h"
-#include "io/gguf/hf_model.h"
+#include "io/gguf/hf_vocabulary.h"
 
-enum { TOKEN_NORMAL = 1, TOKEN_UNKNOWN = 2, TOKEN_CONTROL = 3, TOKEN_USER = 4, TOKEN_UNUSED = 5, TOKEN_BYTE = 6, VOCABULARY_MAX = 1 << 24 };
-
-typedef struct FbHfVocabulary {
-    const FbHfModel *model;
-    FbArena *arena;
-    size_t count;
-    FbBytes *tokens;
-    float *scores;
-    int32_t *types;
-    struct FbNameTable *ids; /* of texts that merges make */
-} FbHfVocabulary;
-
-static FbBytes bytes_of(const char *text) { return (FbBytes){(const uint8_t *)text, strlen(text)}; }
+enum { VOCABULARY_MAX = 1 << 24 };
 
 static bool is_sentence_piece(const json_t *tokenizer)
 {
@@ -26,8 +14,7 @@ static bool is_sentence_piece(const json_t *tokenizer)
     return json_is_true(json_object_get(model, "byte_fallback"));
 }
 
-/* Tokens that are meant to control, whatever the file says of them. */
-static bool looks_special(const char *text)
+bool fb_hf_looks_special(const char *text)
 {
     static const char *const names[] = {"<pad>", "<mask>", "<2mass>", "[@BOS@]"};
     static const char *const ends[][2] = {{"<|", "|>"}, {"<\xef\xbd\x9c", "\xef\xbd\x9c>"}, {"<unused", ">"}};
@@ -72,8 +59,8 @@ static FbStatus fill_unused(FbHfVocabulary *vocabulary, FbError *err)
             if (text == NULL) {
                 return fb_error_memory(vocabulary->model->context, err, "a vocabulary", vocabulary->count);
             }
-            vocabulary->tokens[i] = bytes_of(text);
-            vocabulary->types[i] = TOKEN_UNUSED;
+            vocabulary->tokens[i] = fb_hf_bytes(text);
+            vocabulary->types[i] = FB_HF_TOKEN_UNUSED;
             vocabulary->scores[i] = -10000.0f;
         }
     }
@@ -91,8 +78,8 @@ static FbStatus part_equal(FbHfVocabulary *vocabulary, FbError *err)
             char *text = fb_arena_printf(vocabulary->arena, "[SAME%zu]", i);
             good = text != NULL;
             first = count++ == 0 ? i : first;
-            vocabulary->tokens[i] = bytes_of(good ? text : "");
-            vocabulary->types[i] = TOKEN_UNUSED;
+            vocabulary->tokens[i] = fb_hf_bytes(good ? text : "");
+            vocabulary->types[i] = FB_HF_TOKEN_UNUSED;
         }
         good = good && fb_name_table_add(texts, (const char *)vocabulary->tokens[i].data, (FbId)i);
     }
@@ -107,6 +94,23 @@ static FbStatus part_equal(FbHfVocabulary *vocabulary, FbError *err)
     return FB_OK;
 }
 
+FbStatus fb_hf_complete_vocabulary(FbHfVocabulary *vocabulary, FbError *err)
+{
+    FB_TRY(fill_unused(vocabulary, err));
+    return part_equal(vocabulary, err);
+}
+
+FbStatus fb_hf_put_tokens(const FbHfVocabulary *vocabulary, const char *kind, const char *pre, bool scores, FbGgufWriter *writer, FbError *err)
+{
+    FB_TRY(fb_gguf_put_text(writer, "tokenizer.ggml.model", kind, err));
+    FB_TRY(fb_gguf_put_text(writer, "tokenizer.ggml.pre", pre, err));
+    FB_TRY(fb_gguf_put_texts(writer, "tokenizer.ggml.tokens", vocabulary->tokens, vocabulary->count, err));
+    if (scores) {
+        FB_TRY(fb_gguf_put_numbers(writer, "tokenizer.ggml.scores", FB_META_F32, vocabulary->scores, vocabulary->count, err));
+    }
+    return fb_gguf_put_numbers(writer, "tokenizer.ggml.token_type", FB_META_S32, vocabulary->types, vocabulary->count, err);
+}
+
 static FbStatus read_words(FbHfVocabulary *vocabulary, const json_t *words, bool sentence_piece, FbError *err)
 {
     const char *text;
@@ -117,8 +121,8 @@ static FbStatus read_words(FbHfVocabulary *vocabulary, const json_t *words, bool
             return wrong_id(vocabulary, text, id, err);
         }
         size_t at = (size_t)json_integer_value(id);
-        vocabulary->tokens[at] = bytes_of(text);
-        vocabulary->types[at] = sentence_piece && is_byte_token(text) ? TOKEN_BYTE : TOKEN_NORMAL;
+        vocabulary->tokens[at] = fb_hf_bytes(text);
+        vocabulary->types[at] = sentence_piece && is_byte_token(text) ? FB_HF_TOKEN_BYTE : FB_HF_TOKEN_NORMAL;
         if (sentence_piece && !fb_name_table_add(vocabulary->ids, text, (FbId)at)) {
             return fb_error_memory(vocabulary->model->context, err, "a vocabulary", vocabulary->count);
         }
@@ -142,6 +146,18 @@ static char *with_spaces(FbArena *arena, const char *text)
     return copy;
 }
 
+FbStatus fb_hf_set_added(FbHfVocabulary *vocabulary, size_t at, const char *text, bool control, FbError *err)
+{
+    const char *stored = control ? text : with_spaces(vocabulary->arena, text);
+    if (stored == NULL) {
+        return fb_error_memory(vocabulary->model->context, err, "a token", 0);
+    }
+    vocabulary->tokens[at] = fb_hf_bytes(stored);
+    vocabulary->types[at] = control ? FB_HF_TOKEN_CONTROL : FB_HF_TOKEN_USER;
+    vocabulary->scores[at] = FB_HF_ADDED_SCORE;
+    return FB_OK;
+}
+
 static FbStatus read_added(FbHfVocabulary *vocabulary, const json_t *added, FbError *err)
 {
     size_t i;
@@ -154,14 +170,8 @@ static FbStatus read_added(FbHfVocabulary *vocabulary, const json_t *added, FbEr
             return wrong_id(vocabulary, text != NULL ? text : "", id, err);
         }
         size_t at = (size_t)json_integer_value(id);
-        bool control = json_is_true(json_object_get(token, "special")) || looks_special(text);
-        const char *stored = control ? text : with_spaces(vocabulary->arena, text);
-        if (stored == NULL) {
-            return fb_error_memory(vocabulary->model->context, err, "a token", 0);
-        }
-        vocabulary->tokens[at] = bytes_of(stored);
-        vocabulary->types[at] = control ? TOKEN_CONTROL : TOKEN_USER;
-        vocabulary->scores[at] = -1000.0f;
+        bool control = json_is_true(json_object_get(token, "special")) || fb_hf_looks_special(text);
+        FB_TRY(fb_hf_set_added(vocabulary, at, text, control, err));
     }
     return FB_OK;
 }
@@ -176,15 +186,15 @@ static bool halves(const json_t *merge, FbBytes *left, FbBytes *right)
             return false;
         }
         *left = (FbBytes){(const uint8_t *)text, (size_t)(space - text)};
-        *right = bytes_of(space + 1);
+        *right = fb_hf_bytes(space + 1);
         return true;
     }
     const char *first = json_string_value(json_array_get(merge, 0)), *second = json_string_value(json_array_get(merge, 1));
     if (json_array_size(merge) != 2 || first == NULL || second == NULL) {
         return false;
     }
-    *left = bytes_of(first);
-    *right = bytes_of(second);
+    *left = fb_hf_bytes(first);
+    *right = fb_hf_bytes(second);
     return true;
 }
 
@@ -217,7 +227,7 @@ static FbStatus read_scores(FbHfVocabulary *vocabulary, const json_t *merges, Fb
             break;
         }
         FbId id = fb_name_table_find(vocabulary->ids, made.data);
-        if (id != FB_NONE && vocabulary->types[id] == TOKEN_NORMAL && vocabulary->scores[id] == 0.0f) {
+        if (id != FB_NONE && vocabulary->types[id] == FB_HF_TOKEN_NORMAL && vocabulary->scores[id] == 0.0f) {
             rank -= 1.0f;
             vocabulary->scores[id] = rank;
         }
@@ -225,7 +235,7 @@ static FbStatus read_scores(FbHfVocabulary *vocabulary, const json_t *merges, Fb
     fb_text_reset(&made);
     /* Single characters come behind all merges, in their own order. */
     for (size_t at = 0; at < vocabulary->count && status == FB_OK; at++) {
-        if (vocabulary->types[at] == TOKEN_NORMAL && vocabulary->scores[at] == 0.0f) {
+        if (vocabulary->types[at] == FB_HF_TOKEN_NORMAL && vocabulary->scores[at] == 0.0f) {
             rank -= 1.0f;
             vocabulary->scores[at] = rank;
         }
@@ -272,12 +282,12 @@ static FbStatus put_merges(const FbHfVocabulary *vocabulary, const json_t *merge
         if (text == NULL) {
             return fb_error_memory(vocabulary->model->context, err, "merges", count * sizeof *texts);
         }
-        texts[i] = bytes_of(text);
+        texts[i] = fb_hf_bytes(text);
     }
     return fb_gguf_put_texts(writer, "tokenizer.ggml.merges", texts, count, err);
 }
 
-static FbStatus put_vocabulary(FbHfVocabulary *vocabulary, FbGgufWriter *writer, FbError *err)
+static FbStatus put_words(FbHfVocabulary *vocabulary, FbGgufWriter *writer, FbError *err)
 {
     const FbHfModel *model = vocabulary->model;
     const json_t *bpe = json_object_get(model->tokenizer, "model");
@@ -286,21 +296,14 @@ static FbStatus put_vocabulary(FbHfVocabulary *vocabulary, FbGgufWriter *writer,
     FB_TRY(read_words(vocabulary, json_object_get(bpe, "vocab"), sentence_piece, err));
     FB_TRY(sentence_piece ? read_scores(vocabulary, merges, err) : FB_OK);
     FB_TRY(read_added(vocabulary, json_object_get(model->tokenizer, "added_tokens"), err));
-    FB_TRY(fill_unused(vocabulary, err));
-    FB_TRY(part_equal(vocabulary, err));
+    FB_TRY(fb_hf_complete_vocabulary(vocabulary, err));
     const char *pre = sentence_piece ? "default" : fb_hf_pretokenizer(model->tokenizer);
     if (pre == NULL) {
         fb_log(model->context, FB_LOG_WARNING, "pre-tokenizer",
                "the way tokenizer.json cuts text has no name in llama.cpp that is known: written as 'default', so tokens may differ there");
         pre = "default";
     }
-    FB_TRY(fb_gguf_put_text(writer, "tokenizer.ggml.model", sentence_piece ? "llama" : "gpt2", err));
-    FB_TRY(fb_gguf_put_text(writer, "tokenizer.ggml.pre", pre, err));
-    FB_TRY(fb_gguf_put_texts(writer, "tokenizer.ggml.tokens", vocabulary->tokens, vocabulary->count, err));
-    if (sentence_piece) {
-        FB_TRY(fb_gguf_put_numbers(writer, "tokenizer.ggml.scores", FB_META_F32, vocabulary->scores, vocabulary->count, err));
-    }
-    FB_TRY(fb_gguf_put_numbers(writer, "tokenizer.ggml.token_type", FB_META_S32, vocabulary->types, vocabulary->count, err));
+    FB_TRY(fb_hf_put_tokens(vocabulary, sentence_piece ? "llama" : "gpt2", pre, sentence_piece, writer, err));
     return sentence_piece ? FB_OK : put_merges(vocabulary, merges, writer, err);
 }
 
@@ -309,7 +312,7 @@ bool fb_hf_carries_tokenizer(const FbHfModel *model)
     const json_t *bpe = json_object_get(model->tokenizer, "model");
     const char *type = json_string_value(json_object_get(bpe, "type"));
     bool merges = json_is_array(json_object_get(bpe, "merges")) && json_is_object(json_object_get(bpe, "vocab"));
-    return merges && (type == NULL || strcmp(type, "BPE") == 0) && model->vocabulary > 0 && model->vocabulary <= VOCABULARY_MAX;
+    return (model->pieces != NULL || (merges && (type == NULL || strcmp(type, "BPE") == 0))) && model->vocabulary > 0 && model->vocabulary <= VOCABULARY_MAX;
 }
 
 FbStatus fb_hf_put_tokenizer(const FbHfModel *model, FbGgufWriter *writer, FbError *err)
@@ -318,7 +321,7 @@ FbStatus fb_hf_put_tokenizer(const FbHfModel *model, FbGgufWriter *writer, FbErr
         const char *type = json_string_value(json_object_get(json_object_get(model->tokenizer, "model"), "type"));
         char shown[40];
         fb_log(model->context, FB_LOG_WARNING, "no-tokenizer", "the tokenizer is not carried: %s%s",
-               model->tokenizer == NULL ? "there is no tokenizer.json" : "its kind has no form that is known: ",
+               model->tokenizer == NULL ? "there is no tokenizer.json and no tokenizer.model that can be" : "its kind has no form that is known: ",
                model->tokenizer == NULL ? "" : fb_escape(type != NULL ? type : "?", shown, sizeof shown));
         return fb_gguf_put_text(writer, "tokenizer.ggml.model", "none", err);
     }
@@ -331,7 +334,9 @@ FbStatus fb_hf_put_tokenizer(const FbHfModel *model, FbGgufWriter *writer, FbErr
         vocabulary.types = fb_arena_array(vocabulary.arena, vocabulary.count, sizeof *vocabulary.types);
     }
     bool ready = vocabulary.ids != NULL && vocabulary.tokens != NULL && vocabulary.scores != NULL && vocabulary.types != NULL;
-    status = ready ? put_vocabulary(&vocabulary, writer, err) : fb_error_memory(model->context, err, "a vocabulary", vocabulary.count);
+    status = !ready                  ? fb_error_memory(model->context, err, "a vocabulary", vocabulary.count)
+             : model->pieces != NULL ? fb_hf_put_pieces(&vocabulary, writer, err)
+                                     : put_words(&vocabulary, writer, err);
     fb_name_table_free(vocabulary.ids);
     if (vocabulary.arena != NULL) {
         fb_arena_free(vocabulary.arena);
