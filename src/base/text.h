@@ -28,4 +28,7 @@ bool fb_glob_match(const char *pattern, const char *name);
 /* The candidate with the smallest edit distance; where none is near enough to be a typo, the only one that begins so, or NULL. */
 const char *fb_nearest_name(const char *name, const char *const *candidates, size_t count);
 
+/* Standard base64 to bytes; freed with fb_free. */
+FbStatus fb_base64_decode(FbContext *context, const char *text, size_t length, uint8_t **out, size_t *bytes, FbError *err);
+
 #endif

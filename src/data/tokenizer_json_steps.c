@@ -88,8 +88,11 @@ static FbStatus precompiled(FbTokenizer *tokenizer, const json_t *json, FbError 
                    ? FB_OK
                    : fb_error_set(err, FB_ERR_FORMAT, "the normalizer Precompiled has no text in 'precompiled_charsmap'");
     }
-    FB_TRY(fb_base64_decode(tokenizer->context, json_string_value(value), json_string_length(value), &data, &bytes, err));
-    FbStatus status = fb_charsmap_read(tokenizer->arena, data, bytes, &step.charsmap, err);
+    FbStatus status = fb_base64_decode(tokenizer->context, json_string_value(value), json_string_length(value), &data, &bytes, err);
+    if (status != FB_OK) {
+        return fb_error_context(err, status, "the map of characters");
+    }
+    status = fb_charsmap_read(tokenizer->arena, data, bytes, &step.charsmap, err);
     fb_free(tokenizer->context, data);
     return status == FB_OK ? fb_tokenizer_add_normal(tokenizer, step, err) : status;
 }

@@ -4,6 +4,7 @@
 #include "fewbit/gguf_quantize.h"
 #include "fewbit/tokenizer.h"
 #include "io/checkpoint_test.h"
+#include "io/sentencepiece/sentencepiece.h"
 
 enum { ROWS = 700 };
 
@@ -230,12 +231,71 @@ static void test_warnings(void **state)
     fb_checkpoint_free(in);
 }
 
+/* The map of characters of t5.model in base64. */
+static void map_of_t5(char *out, size_t room)
+{
+    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    FbArena *arena = fb_arena_create(context);
+    FbSentencePieceModel pieces;
+    assert_int_equal(fb_sentencepiece_load(arena, FB_SOURCE_DIR "/tests/data/fixtures/sentencepiece/t5.model", &pieces, &err), FB_OK);
+    const FbBytes *map = &pieces.charsmap;
+    assert_true(map->count > 0 && map->count % 3 == 0 && map->count / 3 * 4 < room);
+    for (size_t i = 0; i < map->count; i += 3) {
+        uint32_t bits = (uint32_t)map->data[i] << 16 | (uint32_t)map->data[i + 1] << 8 | map->data[i + 2];
+        for (int j = 0; j < 4; j++) {
+            *out++ = letters[bits >> (18 - 6 * j) & 63];
+        }
+    }
+    *out = '\0';
+    fb_arena_free(arena);
+}
+
+/* A tokenizer.json whose unigram model came from SentencePiece; one whose normalizer GGUF cannot say. */
+static void test_unigram_json(void **state)
+{
+    (void)state;
+    static const char json[] = "{\"added_tokens\":[{\"id\":0,\"content\":\"<pad>\",\"special\":true},{\"id\":1,\"content\":\"</s>\",\"special\":true},"
+                               "{\"id\":2,\"content\":\"<unk>\",\"special\":true},{\"id\":9,\"content\":\"<x>\",\"special\":true}],\"normalizer\":{\"type\":\"%s\",\"precompiled_charsmap\":\"%s\"},"
+                               "\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"WhitespaceSplit\"},"
+                               "{\"type\":\"Metaspace\",\"replacement\":\"\xe2\x96\x81\",\"prepend_scheme\":\"always\"}]},"
+                               "\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"Sequence\":{\"id\":\"A\"}},{\"SpecialToken\":{\"id\":\"</s>\"}}],"
+                               "\"special_tokens\":{\"</s>\":{\"id\":\"</s>\",\"ids\":[1]}}},"
+                               "\"model\":{\"type\":\"Unigram\",\"unk_id\":2,\"vocab\":[[\"<pad>\",0],[\"</s>\",0],[\"<unk>\",0],[\"\xe2\x96\x81\",-2],"
+                               "[\"e\",-3.5],[\"\xe2\x96\x81the\",-4],[\"a\",-3],[\"\xe2\x96\x81t\",-3.25],[\"h\",-5]]}}";
+    static char text[8000], map[5000];
+    FbCheckpoint *out;
+    map_of_t5(map, sizeof map);
+    make_folder("t5", "unused", "{\"pad_token\":\"<pad>\"}");
+    snprintf(text, sizeof text, json, "Precompiled", map);
+    write_text("tokenizer.json", text);
+    convert(&out);
+    check_text(out, "tokenizer.ggml.model", "t5");
+    check_token(out, 2, "<unk>", 0, 2);
+    check_token(out, 4, "e", -3.5, 1);
+    check_token(out, 9, "<x>", -1000, 3);
+    check_number(out, "tokenizer.ggml.eos_token_id", 1);
+    check_number(out, "tokenizer.ggml.padding_token_id", 0);
+    check_number(out, "tokenizer.ggml.unknown_token_id", 2);
+    check_number(out, "tokenizer.ggml.add_space_prefix", 1);
+    check_number(out, "tokenizer.ggml.remove_extra_whitespaces", 1);
+    assert_string_equal(warnings, "");
+    fb_checkpoint_free(out);
+    check_same_ids();
+    snprintf(text, sizeof text, json, "NFKC", map);
+    write_text("tokenizer.json", text);
+    convert(&out);
+    check_text(out, "tokenizer.ggml.model", "none");
+    assert_non_null(strstr(warnings, "normalizer: the steps before the unigram model"));
+    fb_checkpoint_free(out);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_llama, setup, teardown),
         cmocka_unit_test_setup_teardown(test_gemma, setup, teardown),
         cmocka_unit_test_setup_teardown(test_unigram, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_unigram_json, setup, teardown),
         cmocka_unit_test_setup_teardown(test_warnings, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

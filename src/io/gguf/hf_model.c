@@ -255,6 +255,7 @@ FbStatus fb_hf_prepare(FbHfModel *model, FbError *err)
         return fb_error_set(err, FB_ERR_UNSUPPORTED, "config.json: 'quantization_config': the weights are quantized already; take the checkpoint in floats");
     }
     FB_TRY(choose_family(model, err));
+    FB_TRY(fb_hf_read_unigram(model, err));
     read_facts(model);
     FB_TRY(fb_hf_map_tensors(model, err));
     return fb_hf_add_rope_tensors(model, err);

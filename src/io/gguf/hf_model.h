@@ -43,7 +43,7 @@ typedef struct FbHfModel {
     json_t *config;              /* config.json; an empty object where there is none */
     const json_t *text;          /* the part of it that describes the language model */
     json_t *generation, *tokenizer, *tokenizer_config, *added_tokens; /* other files of the folder; NULL: absent */
-    const FbSentencePieceModel *pieces; /* of tokenizer.model or spiece.model, where there is no tokenizer.json; NULL: absent */
+    const FbSentencePieceModel *pieces; /* of tokenizer.model or spiece.model, where there is no tokenizer.json, or of a unigram one; NULL: none */
     FbBytes chat_template;       /* chat_template.jinja; count 0: absent */
     FbGgufFacts facts;
     FbGgufTensor *tensors; size_t tensor_count, tensor_capacity;
@@ -90,6 +90,8 @@ bool fb_hf_carries_tokenizer(const FbHfModel *model); /* whether the file gets a
 FbStatus fb_hf_put_tokenizer(const FbHfModel *model, FbGgufWriter *writer, FbError *err);
 FbStatus fb_hf_put_special_tokens(const FbHfModel *model, FbGgufWriter *writer, FbError *err);
 FbStatus fb_hf_put_chat_template(const FbHfModel *model, FbGgufWriter *writer, FbError *err);
+/* model->pieces of a tokenizer.json whose model is unigram; stays NULL, with a warning, where its steps have no form in GGUF. */
+FbStatus fb_hf_read_unigram(FbHfModel *model, FbError *err);
 /* llama.cpp's name for the way a tokenizer.json cuts text before merging; NULL: it has none. */
 const char *fb_hf_pretokenizer(const json_t *tokenizer);
 

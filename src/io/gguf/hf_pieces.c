@@ -55,12 +55,25 @@ static bool has_role(const json_t *config, const char *text)
     return false;
 }
 
-/* added_tokens.json {"<pad>": 32000}, then tokenizer_config.json, which says more. */
+/* added_tokens.json {"<pad>": 32000}, then tokenizer_config.json, which says more; or those of a tokenizer.json. */
 static FbStatus read_added(FbHfVocabulary *vocabulary, FbError *err)
 {
     const FbHfModel *model = vocabulary->model;
     const json_t *decoder = json_object_get(model->tokenizer_config, "added_tokens_decoder"), *value;
     const char *key;
+    size_t i;
+    json_array_foreach(json_object_get(model->tokenizer, "added_tokens"), i, value)
+    {
+        const char *text = json_string_value(json_object_get(value, "content"));
+        const json_t *id = json_object_get(value, "id");
+        bool control = text != NULL && (json_is_true(json_object_get(value, "special")) || fb_hf_looks_special(text));
+        if (!json_is_integer(id) || json_integer_value(id) != (json_int_t)model->pieces->unknown) { /* that one keeps its type */
+            FB_TRY(add(vocabulary, text, json_is_integer(id) ? json_integer_value(id) : -1, control, err));
+        }
+    }
+    if (model->tokenizer != NULL) {
+        return FB_OK;
+    }
     json_object_foreach(model->added_tokens, key, value)
     {
         bool control = fb_hf_looks_special(key) || has_role(model->tokenizer_config, key);
