@@ -20,6 +20,12 @@
 
 enum { FB_LOWBIT_COLS = 8 }; /* of C in a panel */
 
+/* Parts of a kernel's body: the number of rows has to be known in them. Builds with emulated instructions or sanitizers call them instead, which
+ * compiles in seconds. */
+#ifndef LOWBIT_INLINE
+#define LOWBIT_INLINE static inline __attribute__((always_inline))
+#endif
+
 typedef enum FbLowbitForm {
     FB_LOWBIT_F16 = 0, FB_LOWBIT_BF16, FB_LOWBIT_Q4_0, FB_LOWBIT_Q4_1, FB_LOWBIT_Q5_0, FB_LOWBIT_Q5_1, FB_LOWBIT_Q8_0, FB_LOWBIT_IQ4_NL,
     FB_LOWBIT_MXFP4, FB_LOWBIT_Q2_K, FB_LOWBIT_Q3_K, FB_LOWBIT_Q4_K, FB_LOWBIT_Q5_K, FB_LOWBIT_Q6_K, FB_LOWBIT_IQ4_XS, FB_LOWBIT_TQ2_0,

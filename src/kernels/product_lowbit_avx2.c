@@ -12,19 +12,19 @@ typedef struct LowbitWeights {
     __m256i whole[8];        /* signed codes, where codes are their magnitudes */
 } LowbitWeights;
 
-FB_INLINE __m256 add_sum(const LowbitWeights *w, const FbCodes32 *a, __m256i sum, __m256 c)
+LOWBIT_INLINE __m256 add_sum(const LowbitWeights *w, const FbCodes32 *a, __m256i sum, __m256 c)
 {
     return _mm256_fmadd_ps(_mm256_mul_ps(w->d, _mm256_set1_ps(a->scale)), _mm256_cvtepi32_ps(sum), c);
 }
-FB_INLINE __m256 add_minimum(const LowbitWeights *w, const FbCodes32 *a, __m256 c)
+LOWBIT_INLINE __m256 add_minimum(const LowbitWeights *w, const FbCodes32 *a, __m256 c)
 {
     return _mm256_fmadd_ps(w->minimum, _mm256_set1_ps(a->scaled_sum), c);
 }
-FB_INLINE __m256i in_lanes(__m256i pairs) { return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)); }
-FB_INLINE __m256i sum8_of(const FbCodes32 *a) { return _mm256_set1_epi32(a->sum8); }
+LOWBIT_INLINE __m256i in_lanes(__m256i pairs) { return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)); }
+LOWBIT_INLINE __m256i sum8_of(const FbCodes32 *a) { return _mm256_set1_epi32(a->sum8); }
 
 /* Low nibbles are the first half, high nibbles the second. */
-FB_INLINE void unpack_nibbles(const uint8_t *from, __m256i *codes)
+LOWBIT_INLINE void unpack_nibbles(const uint8_t *from, __m256i *codes)
 {
     const __m256i mask = _mm256_set1_epi8(15);
     for (int i = 0; i < 4; i++) {
@@ -35,7 +35,7 @@ FB_INLINE void unpack_nibbles(const uint8_t *from, __m256i *codes)
 }
 
 /* Bits 4 i .. 4 i + 3 of each lane become bit 4 of the four bytes of register i. */
-FB_INLINE void add_fifth_bits(__m256i bits, __m256i *codes)
+LOWBIT_INLINE void add_fifth_bits(__m256i bits, __m256i *codes)
 {
     const __m256i low = _mm256_set1_epi32(0x08040201), high = _mm256_set1_epi32((int32_t)0x80402010u), sixteen = _mm256_set1_epi8(16);
     const __m256i lane = _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 0, 0, 0, 4, 4, 4, 4, 8, 8, 8, 8, 12, 12, 12, 12));
@@ -47,62 +47,62 @@ FB_INLINE void add_fifth_bits(__m256i bits, __m256i *codes)
     }
 }
 
-FB_INLINE void q4_0_unpack(const uint8_t *w, LowbitWeights *x)
+LOWBIT_INLINE void q4_0_unpack(const uint8_t *w, LowbitWeights *x)
 {
     x->d = lowbit_halves(w);
     unpack_nibbles(w + 16, x->codes);
 }
-FB_INLINE __m256 q4_0_row(const LowbitWeights *x, const FbCodes32 *a, __m256 c)
+LOWBIT_INLINE __m256 q4_0_row(const LowbitWeights *x, const FbCodes32 *a, __m256 c)
 {
     return add_sum(x, a, _mm256_sub_epi32(in_lanes(lowbit_pairs_u4(x->codes, a->codes)), sum8_of(a)), c);
 }
 
-FB_INLINE void q4_1_unpack(const uint8_t *w, LowbitWeights *x)
+LOWBIT_INLINE void q4_1_unpack(const uint8_t *w, LowbitWeights *x)
 {
     x->d = lowbit_halves(w);
     x->minimum = lowbit_halves(w + 16);
     unpack_nibbles(w + 32, x->codes);
 }
-FB_INLINE __m256 q4_1_row(const LowbitWeights *x, const FbCodes32 *a, __m256 c)
+LOWBIT_INLINE __m256 q4_1_row(const LowbitWeights *x, const FbCodes32 *a, __m256 c)
 {
     return add_minimum(x, a, add_sum(x, a, in_lanes(lowbit_pairs_u4(x->codes, a->codes)), c));
 }
 
-FB_INLINE __m256i sum_u5(const LowbitWeights *x, const FbCodes32 *a)
+LOWBIT_INLINE __m256i sum_u5(const LowbitWeights *x, const FbCodes32 *a)
 {
     return _mm256_add_epi32(in_lanes(lowbit_pairs_u5(x->codes, a->codes)), in_lanes(lowbit_pairs_u5(x->codes + 4, a->codes + 16)));
 }
-FB_INLINE void q5_0_unpack(const uint8_t *w, LowbitWeights *x)
+LOWBIT_INLINE void q5_0_unpack(const uint8_t *w, LowbitWeights *x)
 {
     x->d = lowbit_halves(w);
     unpack_nibbles(w + 48, x->codes);
     add_fifth_bits(lowbit_load(w + 16), x->codes);
 }
-FB_INLINE __m256 q5_0_row(const LowbitWeights *x, const FbCodes32 *a, __m256 c)
+LOWBIT_INLINE __m256 q5_0_row(const LowbitWeights *x, const FbCodes32 *a, __m256 c)
 {
     return add_sum(x, a, _mm256_sub_epi32(sum_u5(x, a), _mm256_slli_epi32(sum8_of(a), 1)), c);
 }
 
-FB_INLINE void q5_1_unpack(const uint8_t *w, LowbitWeights *x)
+LOWBIT_INLINE void q5_1_unpack(const uint8_t *w, LowbitWeights *x)
 {
     x->d = lowbit_halves(w);
     x->minimum = lowbit_halves(w + 16);
     unpack_nibbles(w + 64, x->codes);
     add_fifth_bits(lowbit_load(w + 32), x->codes);
 }
-FB_INLINE __m256 q5_1_row(const LowbitWeights *x, const FbCodes32 *a, __m256 c)
+LOWBIT_INLINE __m256 q5_1_row(const LowbitWeights *x, const FbCodes32 *a, __m256 c)
 {
     return add_minimum(x, a, add_sum(x, a, sum_u5(x, a), c));
 }
 
 /* Signed codes: magnitude times A with the code's sign. A pair is at most 2 * 128 * 127. */
-FB_INLINE void take_magnitudes(LowbitWeights *x)
+LOWBIT_INLINE void take_magnitudes(LowbitWeights *x)
 {
     for (int i = 0; i < 8; i++) {
         x->codes[i] = _mm256_abs_epi8(x->whole[i]);
     }
 }
-FB_INLINE __m256 signed_row(const LowbitWeights *x, const FbCodes32 *a, __m256 c)
+LOWBIT_INLINE __m256 signed_row(const LowbitWeights *x, const FbCodes32 *a, __m256 c)
 {
     __m256i sum = _mm256_setzero_si256();
     for (int i = 0; i < 8; i++) {
@@ -111,7 +111,7 @@ FB_INLINE __m256 signed_row(const LowbitWeights *x, const FbCodes32 *a, __m256 c
     }
     return add_sum(x, a, sum, c);
 }
-FB_INLINE void q8_0_unpack(const uint8_t *w, LowbitWeights *x)
+LOWBIT_INLINE void q8_0_unpack(const uint8_t *w, LowbitWeights *x)
 {
     x->d = lowbit_halves(w);
     for (int i = 0; i < 8; i++) {
@@ -121,7 +121,7 @@ FB_INLINE void q8_0_unpack(const uint8_t *w, LowbitWeights *x)
 }
 #define q8_0_row signed_row
 
-FB_INLINE void iq4_nl_unpack(const uint8_t *w, LowbitWeights *x)
+LOWBIT_INLINE void iq4_nl_unpack(const uint8_t *w, LowbitWeights *x)
 {
     const __m256i levels = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)fb_iq4_levels));
     x->d = lowbit_halves(w);
@@ -134,7 +134,7 @@ FB_INLINE void iq4_nl_unpack(const uint8_t *w, LowbitWeights *x)
 #define iq4_nl_row signed_row
 
 /* Doubled values plus 12: 0 .. 24. */
-FB_INLINE void mxfp4_unpack(const uint8_t *w, LowbitWeights *x)
+LOWBIT_INLINE void mxfp4_unpack(const uint8_t *w, LowbitWeights *x)
 {
     const __m256i levels = _mm256_broadcastsi128_si256(_mm_setr_epi8(12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0));
     const __m256i e = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)w));
@@ -146,7 +146,7 @@ FB_INLINE void mxfp4_unpack(const uint8_t *w, LowbitWeights *x)
         x->codes[i] = _mm256_shuffle_epi8(levels, x->codes[i]);
     }
 }
-FB_INLINE __m256 mxfp4_row(const LowbitWeights *x, const FbCodes32 *a, __m256 c)
+LOWBIT_INLINE __m256 mxfp4_row(const LowbitWeights *x, const FbCodes32 *a, __m256 c)
 {
     const __m256i sum8 = sum8_of(a);
     return add_sum(x, a, _mm256_sub_epi32(sum_u5(x, a), _mm256_add_epi32(sum8, _mm256_srai_epi32(sum8, 1))), c);
@@ -167,7 +167,7 @@ enum { UNPACKED_BLOCKS = 8, TILE_BLOCKS = 128 };
         s3 = row(x, a3 + (at), s3);            \
     }
 #define LOWBIT_32(name, bytes, many)                                                                                           \
-    FB_INLINE void name##_few(const FbProductLowbit *p, const uint8_t *w, float *c, const size_t rows)                         \
+    LOWBIT_INLINE void name##_few(const FbProductLowbit *p, const uint8_t *w, float *c, const size_t rows)                     \
     {                                                                                                                          \
         __m256 s0 = _mm256_setzero_ps(), s1 = s0, s2 = s0, s3 = s0;                                                            \
         LOWBIT_ROWS_OF(FbCodes32, p, 0, rows);                                                                                 \
@@ -179,7 +179,7 @@ enum { UNPACKED_BLOCKS = 8, TILE_BLOCKS = 128 };
         }                                                                                                                      \
         LOWBIT_EACH_ROW(LOWBIT_STORE, rows)                                                                                    \
     }                                                                                                                          \
-    FB_INLINE void name##_some(const FbProductLowbit *p, const LowbitWeights *x, size_t block, size_t count, size_t first,     \
+    LOWBIT_INLINE void name##_some(const FbProductLowbit *p, const LowbitWeights *x, size_t block, size_t count, size_t first, \
                                float *c, const size_t rows)                                                                    \
     {                                                                                                                          \
         __m256 s0 = _mm256_setzero_ps(), s1 = s0, s2 = s0, s3 = s0;                                                            \
@@ -221,11 +221,11 @@ enum { UNPACKED_BLOCKS = 8, TILE_BLOCKS = 128 };
     LOWBIT_ENTRY(name, bytes, many)
 
 /* q4_0 with two panels at a time; its nibbles are taken apart on the way. */
-FB_INLINE LowbitPairs both_nibbles(LowbitPairs sum, const __m256i *low, const __m256i *high, const int8_t *a)
+LOWBIT_INLINE LowbitPairs both_nibbles(LowbitPairs sum, const __m256i *low, const __m256i *high, const int8_t *a)
 {
     return lowbit_pairs_add(lowbit_pairs_add(sum, low[0], low[1], a), high[0], high[1], a + 16);
 }
-FB_INLINE void q4_0_add(const __m256 *d, const FbCodes32 *a, LowbitPairs pairs, __m256 *c)
+LOWBIT_INLINE void q4_0_add(const __m256 *d, const FbCodes32 *a, LowbitPairs pairs, __m256 *c)
 {
     const __m256 scale = _mm256_set1_ps(a->scale);
     const __m256i zero = sum8_of(a);
@@ -299,8 +299,8 @@ LOWBIT_32(mxfp4, 17, mxfp4_many)
 
 /* ---- halves: A stays float ---- */
 
-FB_INLINE __m256 f16_eight(const uint8_t *w) { return lowbit_halves(w); }
-FB_INLINE __m256 bf16_eight(const uint8_t *w)
+LOWBIT_INLINE __m256 f16_eight(const uint8_t *w) { return lowbit_halves(w); }
+LOWBIT_INLINE __m256 bf16_eight(const uint8_t *w)
 {
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)(const void *)w)), 16));
 }
@@ -309,7 +309,7 @@ FB_INLINE __m256 bf16_eight(const uint8_t *w)
  * apart and push each other out of the cache. */
 enum { HALF_PANELS = 2, HALF_DEPTH = 256 };
 #define LOWBIT_HALVES(name)                                                                                             \
-    FB_INLINE void name##_side(const FbProductLowbit *p, size_t first, const size_t panels)                             \
+    LOWBIT_INLINE void name##_side(const FbProductLowbit *p, size_t first, const size_t panels)                         \
     {                                                                                                                   \
         const size_t panel_bytes = p->blocks * 2 * FB_LOWBIT_COLS;                                                      \
         const uint8_t *w = p->w + first * panel_bytes;                                                                  \
@@ -345,7 +345,7 @@ enum { HALF_PANELS = 2, HALF_DEPTH = 256 };
     }
 /* Four rows and two panels; parts of A that stay in a near cache. */
 #define LOWBIT_HALVES_MANY(name)                                                                                        \
-    FB_INLINE void name##_tile(const FbProductLowbit *p, const uint8_t *w0, const uint8_t *w1, size_t first, size_t count, \
+    LOWBIT_INLINE void name##_tile(const FbProductLowbit *p, const uint8_t *w0, const uint8_t *w1, size_t first, size_t count, \
                                size_t row, float *c)                                                                    \
     {                                                                                                                   \
         __m256 s[8];                                                                                                    \
@@ -396,7 +396,7 @@ LOWBIT_HALVES_MANY(bf16)
 
 /* ---- rounding A ---- */
 
-FB_INLINE __m256i magnitude(__m256 x) { return _mm256_and_si256(_mm256_castps_si256(x), _mm256_set1_epi32(0x7fffffff)); }
+LOWBIT_INLINE __m256i magnitude(__m256 x) { return _mm256_and_si256(_mm256_castps_si256(x), _mm256_set1_epi32(0x7fffffff)); }
 
 /* The scale for a largest magnitude, given in lanes. */
 static float scale_of(__m256i most, float *inverse)
@@ -417,10 +417,10 @@ static float scale_of(__m256i most, float *inverse)
     return largest / 127.0f;
 }
 
-FB_INLINE __m256i codes_of_8(const float *x, __m256 inverse) { return _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x), inverse)); }
+LOWBIT_INLINE __m256i codes_of_8(const float *x, __m256 inverse) { return _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x), inverse)); }
 
 /* 32 codes in order; zeros where the inverse is 0. */
-FB_INLINE __m256i codes_of_32(const float *x, float inverse)
+LOWBIT_INLINE __m256i codes_of_32(const float *x, float inverse)
 {
     const __m256 factor = _mm256_set1_ps(inverse);
     if (inverse == 0.0f) {
@@ -431,7 +431,7 @@ FB_INLINE __m256i codes_of_32(const float *x, float inverse)
     return _mm256_permutevar8x32_epi32(_mm256_packs_epi16(low, high), _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
 }
 
-FB_INLINE __m256i largest_of_32(const float *x, __m256i most)
+LOWBIT_INLINE __m256i largest_of_32(const float *x, __m256i most)
 {
     for (int i = 0; i < 4; i++) {
         most = _mm256_max_epi32(most, magnitude(_mm256_loadu_ps(x + 8 * i)));
@@ -440,7 +440,7 @@ FB_INLINE __m256i largest_of_32(const float *x, __m256i most)
 }
 
 /* Sums of 16 codes each, as two numbers. */
-FB_INLINE void sums_of_16(__m256i codes, int32_t *first, int32_t *second)
+LOWBIT_INLINE void sums_of_16(__m256i codes, int32_t *first, int32_t *second)
 {
     const __m256i four = _mm256_madd_epi16(_mm256_maddubs_epi16(_mm256_set1_epi8(1), codes), _mm256_set1_epi16(1));
     __m128i low = _mm256_castsi256_si128(four), high = _mm256_extracti128_si256(four, 1);

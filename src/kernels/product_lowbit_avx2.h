@@ -25,20 +25,18 @@ void fb_lowbit_q6_k_avx2(const FbProductLowbit *product);
 void fb_lowbit_iq4_xs_avx2(const FbProductLowbit *product);
 void fb_lowbit_tq2_0_avx2(const FbProductLowbit *product);
 
-#define FB_INLINE static inline __attribute__((always_inline))
-
-FB_INLINE __m256i lowbit_load(const void *at) { return _mm256_loadu_si256((const __m256i *)at); }
-FB_INLINE __m256 lowbit_halves(const void *at) { return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)at)); }
-FB_INLINE __m256i lowbit_four(const void *at) /* four bytes of A, or two sums, to all lanes */
+LOWBIT_INLINE __m256i lowbit_load(const void *at) { return _mm256_loadu_si256((const __m256i *)at); }
+LOWBIT_INLINE __m256 lowbit_halves(const void *at) { return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)at)); }
+LOWBIT_INLINE __m256i lowbit_four(const void *at) /* four bytes of A, or two sums, to all lanes */
 {
     int32_t four;
     memcpy(&four, at, sizeof four);
     return _mm256_set1_epi32(four);
 }
-FB_INLINE __m256i lowbit_pairs(__m256i w, const int8_t *a) { return _mm256_maddubs_epi16(w, lowbit_four(a)); }
+LOWBIT_INLINE __m256i lowbit_pairs(__m256i w, const int8_t *a) { return _mm256_maddubs_epi16(w, lowbit_four(a)); }
 
 /* 32 codes up to 15 in w[0..8) with 32 codes of A. */
-FB_INLINE __m256i lowbit_pairs_u4(const __m256i *w, const int8_t *a)
+LOWBIT_INLINE __m256i lowbit_pairs_u4(const __m256i *w, const int8_t *a)
 {
     const __m256i low = _mm256_add_epi16(_mm256_add_epi16(lowbit_pairs(w[0], a), lowbit_pairs(w[1], a + 4)),
                                          _mm256_add_epi16(lowbit_pairs(w[2], a + 8), lowbit_pairs(w[3], a + 12)));
@@ -47,13 +45,13 @@ FB_INLINE __m256i lowbit_pairs_u4(const __m256i *w, const int8_t *a)
     return _mm256_add_epi16(low, high);
 }
 /* 16 codes up to 31. */
-FB_INLINE __m256i lowbit_pairs_u5(const __m256i *w, const int8_t *a)
+LOWBIT_INLINE __m256i lowbit_pairs_u5(const __m256i *w, const int8_t *a)
 {
     return _mm256_add_epi16(_mm256_add_epi16(lowbit_pairs(w[0], a), lowbit_pairs(w[1], a + 4)),
                             _mm256_add_epi16(lowbit_pairs(w[2], a + 8), lowbit_pairs(w[3], a + 12)));
 }
 /* 8 codes up to 63. */
-FB_INLINE __m256i lowbit_pairs_u6(const __m256i *w, const int8_t *a)
+LOWBIT_INLINE __m256i lowbit_pairs_u6(const __m256i *w, const int8_t *a)
 {
     return _mm256_add_epi16(lowbit_pairs(w[0], a), lowbit_pairs(w[1], a + 4));
 }
@@ -81,7 +79,7 @@ enum { LOWBIT_FEW = 4 };
     }
 
 /* Asks for what is needed soon: the part of the next panel that follows comes while rows pass by this one. */
-FB_INLINE void lowbit_fetch(const uint8_t *w, size_t bytes)
+LOWBIT_INLINE void lowbit_fetch(const uint8_t *w, size_t bytes)
 {
     for (size_t i = 0; i < bytes; i += 64) {
         _mm_prefetch((const char *)w + i, _MM_HINT_T0);
@@ -91,14 +89,14 @@ FB_INLINE void lowbit_fetch(const uint8_t *w, size_t bytes)
 /* For few rows, which pass by the weights at the memory's speed: what is LOWBIT_AHEAD bytes on is asked for in time, sooner than the hardware
  * would. An address behind the end is never read. */
 enum { LOWBIT_AHEAD = 3072 };
-FB_INLINE void lowbit_fetch_ahead(const uint8_t *w, size_t bytes) { lowbit_fetch((const uint8_t *)((uintptr_t)w + LOWBIT_AHEAD), bytes); }
+LOWBIT_INLINE void lowbit_fetch_ahead(const uint8_t *w, size_t bytes) { lowbit_fetch((const uint8_t *)((uintptr_t)w + LOWBIT_AHEAD), bytes); }
 
 /* ---- two panels at once: what is sent to all lanes serves both ---- */
 
 typedef struct LowbitPairs { __m256i p0, p1; } LowbitPairs;
 typedef struct LowbitSums { LowbitPairs r0, r1, r2, r3; } LowbitSums; /* of four rows */
 
-FB_INLINE LowbitPairs lowbit_pairs_add(LowbitPairs sum, __m256i w0, __m256i w1, const int8_t *a)
+LOWBIT_INLINE LowbitPairs lowbit_pairs_add(LowbitPairs sum, __m256i w0, __m256i w1, const int8_t *a)
 {
     const __m256i x = lowbit_four(a);
     return (LowbitPairs){_mm256_add_epi16(sum.p0, _mm256_maddubs_epi16(w0, x)), _mm256_add_epi16(sum.p1, _mm256_maddubs_epi16(w1, x))};
@@ -108,7 +106,7 @@ FB_INLINE LowbitPairs lowbit_pairs_add(LowbitPairs sum, __m256i w0, __m256i w1, 
 static const volatile size_t lowbit_steps = 4;
 
 /* Four rows and two panels at a time by `tiles`; what is left over by `rest`. */
-FB_INLINE void lowbit_divide(const FbProductLowbit *p, size_t bytes, FbLowbitRun tiles, FbLowbitRun rest)
+LOWBIT_INLINE void lowbit_divide(const FbProductLowbit *p, size_t bytes, FbLowbitRun tiles, FbLowbitRun rest)
 {
     FbProductLowbit part = *p;
     part.rows = p->rows / 4 * 4;

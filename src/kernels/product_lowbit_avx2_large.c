@@ -17,39 +17,39 @@ typedef struct LowbitPart { /* 32 elements */
 } LowbitPart;
 
 /* Byte `i` of each lane, twice, as unsigned and as signed 16 bits. */
-FB_INLINE __m256i pick_unsigned(__m256i bytes, int i)
+LOWBIT_INLINE __m256i pick_unsigned(__m256i bytes, int i)
 {
     const __m128i lanes = _mm_setr_epi8(0, -128, 0, -128, 4, -128, 4, -128, 8, -128, 8, -128, 12, -128, 12, -128);
     return _mm256_shuffle_epi8(bytes, _mm256_broadcastsi128_si256(_mm_add_epi8(lanes, _mm_set1_epi16((short)i))));
 }
-FB_INLINE __m256i pick_signed(__m256i bytes, int i)
+LOWBIT_INLINE __m256i pick_signed(__m256i bytes, int i)
 {
     const __m128i lanes = _mm_setr_epi8(-128, 0, -128, 0, -128, 4, -128, 4, -128, 8, -128, 8, -128, 12, -128, 12);
     const __m256i which = _mm256_broadcastsi128_si256(_mm_add_epi8(lanes, _mm_set1_epi16((short)(i << 8))));
     return _mm256_srai_epi16(_mm256_shuffle_epi8(bytes, which), 8);
 }
 /* Bytes i and i + 1 of each lane as a pair of 16 bits. */
-FB_INLINE __m256i pair_unsigned(__m256i bytes, int i)
+LOWBIT_INLINE __m256i pair_unsigned(__m256i bytes, int i)
 {
     const __m128i lanes = _mm_setr_epi8(0, -128, 1, -128, 4, -128, 5, -128, 8, -128, 9, -128, 12, -128, 13, -128);
     return _mm256_shuffle_epi8(bytes, _mm256_broadcastsi128_si256(_mm_add_epi8(lanes, _mm_set1_epi16((short)i))));
 }
-FB_INLINE __m256i pair_signed(__m256i bytes, int i)
+LOWBIT_INLINE __m256i pair_signed(__m256i bytes, int i)
 {
     const __m128i lanes = _mm_setr_epi8(-128, 0, -128, 1, -128, 4, -128, 5, -128, 8, -128, 9, -128, 12, -128, 13);
     const __m256i which = _mm256_broadcastsi128_si256(_mm_add_epi8(lanes, _mm_set1_epi16((short)(i << 8))));
     return _mm256_srai_epi16(_mm256_shuffle_epi8(bytes, which), 8);
 }
-FB_INLINE __m256i bits_of(__m256i x, int shift, int mask)
+LOWBIT_INLINE __m256i bits_of(__m256i x, int shift, int mask)
 {
     return _mm256_and_si256(_mm256_srli_epi16(x, shift), _mm256_set1_epi8((char)mask));
 }
 
-FB_INLINE __m256 finish(const LowbitLarge *h, const FbCodes256 *a, __m256i sum, __m256 c)
+LOWBIT_INLINE __m256 finish(const LowbitLarge *h, const FbCodes256 *a, __m256i sum, __m256 c)
 {
     return _mm256_fmadd_ps(_mm256_mul_ps(h->d, _mm256_set1_ps(a->scale)), _mm256_cvtepi32_ps(sum), c);
 }
-FB_INLINE __m256 finish_minima(const LowbitLarge *h, const FbCodes256 *a, const int16_t *sums, int pairs, __m256i sum, __m256 c)
+LOWBIT_INLINE __m256 finish_minima(const LowbitLarge *h, const FbCodes256 *a, const int16_t *sums, int pairs, __m256i sum, __m256 c)
 {
     __m256i minima = _mm256_madd_epi16(h->minima[0], lowbit_four(sums));
     for (int i = 1; i < pairs; i++) {
@@ -61,7 +61,7 @@ FB_INLINE __m256 finish_minima(const LowbitLarge *h, const FbCodes256 *a, const 
 
 /* ---- q4_K, q5_K: eight scales and minima of 6 bits in twelve bytes ---- */
 
-FB_INLINE void scales_head(const uint8_t *w, LowbitLarge *h)
+LOWBIT_INLINE void scales_head(const uint8_t *w, LowbitLarge *h)
 {
     const __m256i a = lowbit_load(w + 32), b = lowbit_load(w + 64), c = lowbit_load(w + 96);
     const __m256i upper = _mm256_set1_epi8(0x30);
@@ -76,21 +76,21 @@ FB_INLINE void scales_head(const uint8_t *w, LowbitLarge *h)
     h->minima[2] = pair_unsigned(second, 0);
     h->minima[3] = pair_unsigned(second, 2);
 }
-FB_INLINE __m256i scale_of_run(const LowbitLarge *h, size_t run)
+LOWBIT_INLINE __m256i scale_of_run(const LowbitLarge *h, size_t run)
 {
     const __m256i lanes = _mm256_broadcastsi128_si256(_mm_setr_epi8(0, -128, 0, -128, 4, -128, 4, -128, 8, -128, 8, -128, 12, -128, 12, -128));
     return _mm256_shuffle_epi8(h->scales[run / 4], _mm256_add_epi8(lanes, _mm256_set1_epi16((short)(run % 4))));
 }
 
 #define q4_k_head scales_head
-FB_INLINE void q4_k_part(const uint8_t *w, const LowbitLarge *h, size_t chunk, int part, LowbitPart *x)
+LOWBIT_INLINE void q4_k_part(const uint8_t *w, const LowbitLarge *h, size_t chunk, int part, LowbitPart *x)
 {
     for (size_t i = 0; i < 8; i++) {
         x->codes[i] = bits_of(lowbit_load(w + 128 + chunk * 256 + i * 32), 4 * part, 15);
     }
     x->scale[0] = scale_of_run(h, 2 * chunk + (size_t)part);
 }
-FB_INLINE __m256i q4_k_row(const LowbitPart *x, const FbCodes256 *a, size_t chunk, int part, __m256i sum)
+LOWBIT_INLINE __m256i q4_k_row(const LowbitPart *x, const FbCodes256 *a, size_t chunk, int part, __m256i sum)
 {
     const __m256i pairs = lowbit_pairs_u4(x->codes, a->codes + chunk * 64 + part * 32);
     return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, x->scale[0]));
@@ -98,7 +98,7 @@ FB_INLINE __m256i q4_k_row(const LowbitPart *x, const FbCodes256 *a, size_t chun
 #define q4_k_finish(h, a, sum, c) finish_minima(h, a, (a)->sums32, 4, sum, c)
 
 #define q5_k_head scales_head
-FB_INLINE void q5_k_part(const uint8_t *w, const LowbitLarge *h, size_t chunk, int part, LowbitPart *x)
+LOWBIT_INLINE void q5_k_part(const uint8_t *w, const LowbitLarge *h, size_t chunk, int part, LowbitPart *x)
 {
     const __m256i sixteen = _mm256_set1_epi8(16);
     const __m128i shift = _mm_cvtsi32_si128((int)(2 * chunk) + part);
@@ -109,7 +109,7 @@ FB_INLINE void q5_k_part(const uint8_t *w, const LowbitLarge *h, size_t chunk, i
     }
     x->scale[0] = scale_of_run(h, 2 * chunk + (size_t)part);
 }
-FB_INLINE __m256i q5_k_row(const LowbitPart *x, const FbCodes256 *a, size_t chunk, int part, __m256i sum)
+LOWBIT_INLINE __m256i q5_k_row(const LowbitPart *x, const FbCodes256 *a, size_t chunk, int part, __m256i sum)
 {
     const int8_t *codes = a->codes + chunk * 64 + part * 32;
     sum = _mm256_add_epi32(sum, _mm256_madd_epi16(lowbit_pairs_u5(x->codes, codes), x->scale[0]));
@@ -119,14 +119,14 @@ FB_INLINE __m256i q5_k_row(const LowbitPart *x, const FbCodes256 *a, size_t chun
 
 /* ---- q6_K: sixteen signed scales; a code is 32 too large, which the sums of A take back ---- */
 
-FB_INLINE void q6_k_head(const uint8_t *w, LowbitLarge *h)
+LOWBIT_INLINE void q6_k_head(const uint8_t *w, LowbitLarge *h)
 {
     h->d = lowbit_halves(w);
     for (size_t i = 0; i < 4; i++) {
         h->scales[i] = lowbit_load(w + 16 + i * 32);
     }
 }
-FB_INLINE void q6_k_part(const uint8_t *w, const LowbitLarge *h, size_t chunk, int part, LowbitPart *x)
+LOWBIT_INLINE void q6_k_part(const uint8_t *w, const LowbitLarge *h, size_t chunk, int part, LowbitPart *x)
 {
     const uint8_t *low = w + 144 + chunk * 512 + (size_t)(part % 2) * 256, *high = w + 1168 + chunk * 256;
     for (size_t i = 0; i < 8; i++) {
@@ -142,7 +142,7 @@ FB_INLINE void q6_k_part(const uint8_t *w, const LowbitLarge *h, size_t chunk, i
     x->scale[1] = pick_signed(scales, part % 2 * 2 + 1);
     x->zero = _mm256_slli_epi16(pair_signed(scales, part % 2 * 2), 5);
 }
-FB_INLINE __m256i q6_k_row(const LowbitPart *x, const FbCodes256 *a, size_t chunk, int part, __m256i sum)
+LOWBIT_INLINE __m256i q6_k_row(const LowbitPart *x, const FbCodes256 *a, size_t chunk, int part, __m256i sum)
 {
     const int8_t *codes = a->codes + chunk * 128 + part * 32;
     sum = _mm256_sub_epi32(sum, _mm256_madd_epi16(x->zero, lowbit_four(a->sums16 + chunk * 8 + part * 2)));
@@ -156,7 +156,7 @@ FB_INLINE __m256i q6_k_row(const LowbitPart *x, const FbCodes256 *a, size_t chun
 
 /* ---- q2_K, q3_K: planes of two bits, scales by 16 ---- */
 
-FB_INLINE void q2_k_head(const uint8_t *w, LowbitLarge *h)
+LOWBIT_INLINE void q2_k_head(const uint8_t *w, LowbitLarge *h)
 {
     h->d = lowbit_halves(w);
     h->dmin = lowbit_halves(w + 16);
@@ -167,7 +167,7 @@ FB_INLINE void q2_k_head(const uint8_t *w, LowbitLarge *h)
         h->minima[2 * i + 1] = pair_unsigned(bits_of(both, 4, 15), 2);
     }
 }
-FB_INLINE void q2_k_part(const uint8_t *w, const LowbitLarge *h, size_t chunk, int part, LowbitPart *x)
+LOWBIT_INLINE void q2_k_part(const uint8_t *w, const LowbitLarge *h, size_t chunk, int part, LowbitPart *x)
 {
     for (size_t i = 0; i < 8; i++) {
         x->codes[i] = bits_of(lowbit_load(w + 160 + chunk * 256 + i * 32), 2 * part, 3);
@@ -176,19 +176,19 @@ FB_INLINE void q2_k_part(const uint8_t *w, const LowbitLarge *h, size_t chunk, i
     x->scale[0] = pick_unsigned(scales, part % 2 * 2);
     x->scale[1] = pick_unsigned(scales, part % 2 * 2 + 1);
 }
-FB_INLINE __m256i runs_of_16(const LowbitPart *x, const int8_t *codes, __m256i sum)
+LOWBIT_INLINE __m256i runs_of_16(const LowbitPart *x, const int8_t *codes, __m256i sum)
 {
     sum = _mm256_add_epi32(sum, _mm256_madd_epi16(lowbit_pairs_u5(x->codes, codes), x->scale[0]));
     return _mm256_add_epi32(sum, _mm256_madd_epi16(lowbit_pairs_u5(x->codes + 4, codes + 16), x->scale[1]));
 }
-FB_INLINE __m256i q2_k_row(const LowbitPart *x, const FbCodes256 *a, size_t chunk, int part, __m256i sum)
+LOWBIT_INLINE __m256i q2_k_row(const LowbitPart *x, const FbCodes256 *a, size_t chunk, int part, __m256i sum)
 {
     return runs_of_16(x, a->codes + chunk * 128 + part * 32, sum);
 }
 #define q2_k_finish(h, a, sum, c) finish_minima(h, a, (a)->sums16, 8, sum, c)
 
 /* Scale s: low nibble s of the first eight bytes (high nibble from 8 on), upper bits in bytes 8 to 11, four to a byte; 32 too large. */
-FB_INLINE void q3_k_head(const uint8_t *w, LowbitLarge *h)
+LOWBIT_INLINE void q3_k_head(const uint8_t *w, LowbitLarge *h)
 {
     const __m256i first = lowbit_load(w + 16), second = lowbit_load(w + 48), third = lowbit_load(w + 80);
     const __m256i upper = _mm256_set1_epi8(0x30), zero = _mm256_set1_epi8(32);
@@ -202,7 +202,7 @@ FB_INLINE void q3_k_head(const uint8_t *w, LowbitLarge *h)
     }
 }
 /* Codes with their third bit are 4 too large. */
-FB_INLINE void q3_k_part(const uint8_t *w, const LowbitLarge *h, size_t chunk, int part, LowbitPart *x)
+LOWBIT_INLINE void q3_k_part(const uint8_t *w, const LowbitLarge *h, size_t chunk, int part, LowbitPart *x)
 {
     const __m128i shift = _mm_cvtsi32_si128((int)(4 * chunk) + part);
     const __m256i four = _mm256_set1_epi8(4);
@@ -215,7 +215,7 @@ FB_INLINE void q3_k_part(const uint8_t *w, const LowbitLarge *h, size_t chunk, i
     x->scale[1] = pick_signed(scales, part % 2 * 2 + 1);
     x->zero = _mm256_slli_epi16(pair_signed(scales, part % 2 * 2), 2);
 }
-FB_INLINE __m256i q3_k_row(const LowbitPart *x, const FbCodes256 *a, size_t chunk, int part, __m256i sum)
+LOWBIT_INLINE __m256i q3_k_row(const LowbitPart *x, const FbCodes256 *a, size_t chunk, int part, __m256i sum)
 {
     sum = _mm256_sub_epi32(sum, _mm256_madd_epi16(x->zero, lowbit_four(a->sums16 + chunk * 8 + part * 2)));
     return runs_of_16(x, a->codes + chunk * 128 + part * 32, sum);
@@ -224,7 +224,7 @@ FB_INLINE __m256i q3_k_row(const LowbitPart *x, const FbCodes256 *a, size_t chun
 
 /* ---- iq4_XS: signed levels, eight scales whose upper bits lie apart; 32 too large ---- */
 
-FB_INLINE void iq4_xs_head(const uint8_t *w, LowbitLarge *h)
+LOWBIT_INLINE void iq4_xs_head(const uint8_t *w, LowbitLarge *h)
 {
     const __m256i low = lowbit_load(w + 32);
     h->d = lowbit_halves(w);
@@ -232,7 +232,7 @@ FB_INLINE void iq4_xs_head(const uint8_t *w, LowbitLarge *h)
     h->scales[1] = bits_of(low, 4, 15);
     h->scales[2] = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)(const void *)(w + 16)));
 }
-FB_INLINE void iq4_xs_part(const uint8_t *w, const LowbitLarge *h, size_t chunk, int part, LowbitPart *x)
+LOWBIT_INLINE void iq4_xs_part(const uint8_t *w, const LowbitLarge *h, size_t chunk, int part, LowbitPart *x)
 {
     const __m256i levels = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)fb_iq4_levels));
     const int run = (int)chunk * 2 + part;
@@ -245,7 +245,7 @@ FB_INLINE void iq4_xs_part(const uint8_t *w, const LowbitLarge *h, size_t chunk,
     const __m256i twice = _mm256_slli_epi16(_mm256_or_si256(upper, _mm256_slli_epi32(upper, 16)), 4);
     x->scale[0] = _mm256_sub_epi16(_mm256_or_si256(pick_unsigned(h->scales[part], (int)chunk), twice), _mm256_set1_epi16(32));
 }
-FB_INLINE __m256i iq4_xs_row(const LowbitPart *x, const FbCodes256 *a, size_t chunk, int part, __m256i sum)
+LOWBIT_INLINE __m256i iq4_xs_row(const LowbitPart *x, const FbCodes256 *a, size_t chunk, int part, __m256i sum)
 {
     const int8_t *codes = a->codes + chunk * 64 + part * 32;
     for (int i = 0; i < 8; i++) { /* a pair is at most 2 * 127 * 127 */
@@ -259,15 +259,15 @@ FB_INLINE __m256i iq4_xs_row(const LowbitPart *x, const FbCodes256 *a, size_t ch
 
 /* ---- tq2_0: no small scales; codes are 1 too large ---- */
 
-FB_INLINE void tq2_0_head(const uint8_t *w, LowbitLarge *h) { h->d = lowbit_halves(w); }
-FB_INLINE void tq2_0_part(const uint8_t *w, const LowbitLarge *h, size_t chunk, int part, LowbitPart *x)
+LOWBIT_INLINE void tq2_0_head(const uint8_t *w, LowbitLarge *h) { h->d = lowbit_halves(w); }
+LOWBIT_INLINE void tq2_0_part(const uint8_t *w, const LowbitLarge *h, size_t chunk, int part, LowbitPart *x)
 {
     (void)h;
     for (size_t i = 0; i < 8; i++) {
         x->codes[i] = bits_of(lowbit_load(w + 16 + chunk * 256 + i * 32), 2 * part, 3);
     }
 }
-FB_INLINE __m256i tq2_0_row(const LowbitPart *x, const FbCodes256 *a, size_t chunk, int part, __m256i sum)
+LOWBIT_INLINE __m256i tq2_0_row(const LowbitPart *x, const FbCodes256 *a, size_t chunk, int part, __m256i sum)
 {
     const __m256i pairs = lowbit_pairs_u4(x->codes, a->codes + chunk * 128 + part * 32);
     const __m256i codes = _mm256_set1_epi32(a->sums32[chunk * 4 + (size_t)part]);
@@ -318,7 +318,7 @@ FB_INLINE __m256i tq2_0_row(const LowbitPart *x, const FbCodes256 *a, size_t chu
 
 /* name_few: a panel as it is; name_some: block b of a panel, unpacked; rows from `first` on. n: parts of a chunk. */
 #define LOWBIT_256(name, bytes, chunks, n)                                                                                        \
-    FB_INLINE void name##_few(const FbProductLowbit *p, const uint8_t *w, float *c, const size_t rows)                            \
+    LOWBIT_INLINE void name##_few(const FbProductLowbit *p, const uint8_t *w, float *c, const size_t rows)                        \
     {                                                                                                                             \
         __m256 s0 = _mm256_setzero_ps(), s1 = s0, s2 = s0, s3 = s0;                                                               \
         LOWBIT_ROWS_OF(FbCodes256, p, 0, rows);                                                                                   \
@@ -334,7 +334,7 @@ FB_INLINE __m256i tq2_0_row(const LowbitPart *x, const FbCodes256 *a, size_t chu
         }                                                                                                                         \
         LOWBIT_EACH_ROW(LOWBIT_STORE, rows)                                                                                       \
     }                                                                                                                             \
-    FB_INLINE void name##_some(const FbProductLowbit *p, const LowbitLarge *h, const LowbitPart *x, size_t b, size_t first,       \
+    LOWBIT_INLINE void name##_some(const FbProductLowbit *p, const LowbitLarge *h, const LowbitPart *x, size_t b, size_t first,   \
                                float *c, const size_t rows)                                                                       \
     {                                                                                                                             \
         __m256 s0 = _mm256_setzero_ps(), s1 = s0, s2 = s0, s3 = s0;                                                               \

@@ -16,13 +16,13 @@ typedef struct DotBlock {
 } DotBlock;
 
 /* The bits of each byte from `shift` on that are in the mask; the mask has none that would come from the next byte. */
-DOT_INLINE DotInts dot_bits(DotInts x, int shift, int mask) { return dot_and(dot_right(x, shift), dot_set(mask * 0x01010101)); }
-DOT_INLINE DotInts dot_raised(DotInts x, int shift, int mask) { return dot_and(dot_left(x, shift), dot_set(mask * 0x01010101)); }
+LOWBIT_INLINE DotInts dot_bits(DotInts x, int shift, int mask) { return dot_and(dot_right(x, shift), dot_set(mask * 0x01010101)); }
+LOWBIT_INLINE DotInts dot_raised(DotInts x, int shift, int mask) { return dot_and(dot_left(x, shift), dot_set(mask * 0x01010101)); }
 /* Signed bytes as the dot product wants them. */
-DOT_INLINE DotInts dot_from_signed(DotInts x) { return DOT_SIGNED_ZERO > 0 ? dot_xor(x, dot_set((int32_t)0x80808080u)) : x; }
+LOWBIT_INLINE DotInts dot_from_signed(DotInts x) { return DOT_SIGNED_ZERO > 0 ? dot_xor(x, dot_set((int32_t)0x80808080u)) : x; }
 
 /* Low nibbles are the first half, high nibbles the second. */
-DOT_INLINE void dot_nibbles(DotPanel w, size_t at, DotInts *codes)
+LOWBIT_INLINE void dot_nibbles(DotPanel w, size_t at, DotInts *codes)
 {
     for (size_t i = 0; i < 4; i++) {
         const DotInts both = dot_load(w, at + 32 * i);
@@ -32,7 +32,7 @@ DOT_INLINE void dot_nibbles(DotPanel w, size_t at, DotInts *codes)
 }
 
 /* Bits 4 i .. 4 i + 3 of each lane become bit 4 of the four bytes of register i: a product puts a copy of them at each byte. */
-DOT_INLINE void dot_fifth_bits(DotInts bits, DotInts *codes)
+LOWBIT_INLINE void dot_fifth_bits(DotInts bits, DotInts *codes)
 {
     for (int i = 0; i < 8; i++) {
         const DotInts four = dot_and(i == 0 ? dot_left(bits, 4) : dot_right(bits, 4 * i - 4), dot_set(0xf0));
@@ -40,51 +40,51 @@ DOT_INLINE void dot_fifth_bits(DotInts bits, DotInts *codes)
     }
 }
 
-DOT_INLINE void q4_0_unpack(DotPanel w, DotBlock *x)
+LOWBIT_INLINE void q4_0_unpack(DotPanel w, DotBlock *x)
 {
     x->d = dot_halves(w, 0);
     dot_nibbles(w, 16, x->codes);
 }
-DOT_INLINE void q4_1_unpack(DotPanel w, DotBlock *x)
+LOWBIT_INLINE void q4_1_unpack(DotPanel w, DotBlock *x)
 {
     x->d = dot_halves(w, 0);
     x->minimum = dot_halves(w, 16);
     dot_nibbles(w, 32, x->codes);
 }
-DOT_INLINE void q5_0_unpack(DotPanel w, DotBlock *x)
+LOWBIT_INLINE void q5_0_unpack(DotPanel w, DotBlock *x)
 {
     x->d = dot_halves(w, 0);
     dot_nibbles(w, 48, x->codes);
     dot_fifth_bits(dot_load(w, 16), x->codes);
 }
-DOT_INLINE void q5_1_unpack(DotPanel w, DotBlock *x)
+LOWBIT_INLINE void q5_1_unpack(DotPanel w, DotBlock *x)
 {
     x->d = dot_halves(w, 0);
     x->minimum = dot_halves(w, 16);
     dot_nibbles(w, 64, x->codes);
     dot_fifth_bits(dot_load(w, 32), x->codes);
 }
-DOT_INLINE void q8_0_unpack(DotPanel w, DotBlock *x)
+LOWBIT_INLINE void q8_0_unpack(DotPanel w, DotBlock *x)
 {
     x->d = dot_halves(w, 0);
     for (size_t i = 0; i < 8; i++) {
         x->codes[i] = dot_from_signed(dot_load(w, 16 + 32 * i));
     }
 }
-DOT_INLINE void dot_levels(DotInts table, DotInts *codes)
+LOWBIT_INLINE void dot_levels(DotInts table, DotInts *codes)
 {
     for (int i = 0; i < 8; i++) {
         codes[i] = dot_look_up(table, codes[i]);
     }
 }
-DOT_INLINE void iq4_nl_unpack(DotPanel w, DotBlock *x)
+LOWBIT_INLINE void iq4_nl_unpack(DotPanel w, DotBlock *x)
 {
     x->d = dot_halves(w, 0);
     dot_nibbles(w, 16, x->codes);
     dot_levels(dot_from_signed(dot_table(fb_iq4_levels)), x->codes);
 }
 /* 2^(e - 128) as a product of two powers near its root: the smallest are denormal. Doubled values plus 16. */
-DOT_INLINE void mxfp4_unpack(DotPanel w, DotBlock *x)
+LOWBIT_INLINE void mxfp4_unpack(DotPanel w, DotBlock *x)
 {
     static const int8_t levels[16] = {16, 17, 18, 19, 20, 22, 24, 28, 16, 15, 14, 13, 12, 10, 8, 4};
     const DotInts e = dot_bytes(w, 0), half = dot_right(e, 1);
@@ -95,7 +95,7 @@ DOT_INLINE void mxfp4_unpack(DotPanel w, DotBlock *x)
 }
 
 /* zero: 0, or a power of two from 8 on. */
-DOT_INLINE DotReals dot_row(const DotBlock *x, const FbCodes32 *a, DotReals c, const int zero, const bool minimum)
+LOWBIT_INLINE DotReals dot_row(const DotBlock *x, const FbCodes32 *a, DotReals c, const int zero, const bool minimum)
 {
     DotInts sum = dot_16(dot_16(dot_set(0), x->codes, a->codes), x->codes + 4, a->codes + 16);
     if (zero > 0) {
@@ -108,12 +108,12 @@ DOT_INLINE DotReals dot_row(const DotBlock *x, const FbCodes32 *a, DotReals c, c
 /* ---- rows by panels ---- */
 
 /* Panel i of a product, from `at` on; with the one behind it where registers have both. */
-DOT_INLINE DotPanel dot_panel(const FbProductLowbit *p, size_t i, size_t panel_bytes, size_t at)
+LOWBIT_INLINE DotPanel dot_panel(const FbProductLowbit *p, size_t i, size_t panel_bytes, size_t at)
 {
     return (DotPanel){p->w + i * panel_bytes + at, i + 1 < p->panels ? panel_bytes : 0};
 }
 /* The same part of the panels that follow: it comes while rows pass by these. */
-DOT_INLINE void dot_fetch_next(const FbProductLowbit *p, size_t i, DotPanel w, size_t panel_bytes, size_t bytes)
+LOWBIT_INLINE void dot_fetch_next(const FbProductLowbit *p, size_t i, DotPanel w, size_t panel_bytes, size_t bytes)
 {
     for (size_t side = DOT_PANELS; side < 2 * DOT_PANELS && i + side < p->panels; side++) {
         for (size_t at = 0; at < bytes; at += 64) {
@@ -144,7 +144,7 @@ DOT_INLINE void dot_fetch_next(const FbProductLowbit *p, size_t i, DotPanel w, s
 #define DOT_STORE(r) dot_store_sums(c + (r) * p->c_stride, s##r, both)
 
 /* Blocks [block, block + count), unpacked, with rows from `first` on. */
-DOT_INLINE void dot_some(const FbProductLowbit *p, const DotBlock *x, size_t block, size_t count, size_t first, float *c, bool both,
+LOWBIT_INLINE void dot_some(const FbProductLowbit *p, const DotBlock *x, size_t block, size_t count, size_t first, float *c, bool both,
                          const size_t rows, const int zero, const bool minimum)
 {
     DotReals s0 = dot_real(0), s1 = s0, s2 = s0, s3 = s0;
@@ -160,7 +160,7 @@ DOT_INLINE void dot_some(const FbProductLowbit *p, const DotBlock *x, size_t blo
     DOT_EACH_ROW(DOT_STORE, rows)
 }
 
-DOT_INLINE void dot_some_rows(const FbProductLowbit *p, const DotBlock *x, size_t block, size_t count, size_t first, float *c, bool both,
+LOWBIT_INLINE void dot_some_rows(const FbProductLowbit *p, const DotBlock *x, size_t block, size_t count, size_t first, float *c, bool both,
                               const int zero, const bool minimum)
 {
     switch (p->rows - first) {

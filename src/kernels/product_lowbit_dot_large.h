@@ -20,7 +20,7 @@ typedef struct DotForm { /* known to the compiler */
 
 /* ---- heads: scales and minima; parts: codes of 32 elements, `chunk` and `part` of them ---- */
 
-DOT_INLINE void dot_scale_pairs(DotLarge *h, int count)
+LOWBIT_INLINE void dot_scale_pairs(DotLarge *h, int count)
 {
     for (int i = 0; i < count; i++) {
         h->pairs[i] = dot_pair(h->scales[2 * i], h->scales[2 * i + 1]);
@@ -28,7 +28,7 @@ DOT_INLINE void dot_scale_pairs(DotLarge *h, int count)
 }
 
 /* q4_K, q5_K: eight scales and minima of 6 bits in twelve bytes. */
-DOT_INLINE void dot_scales_head(DotPanel w, DotLarge *h)
+LOWBIT_INLINE void dot_scales_head(DotPanel w, DotLarge *h)
 {
     const DotInts a = dot_load(w, 32), b = dot_load(w, 64), c = dot_load(w, 96), upper = dot_set(0x30303030);
     const DotInts low[2] = {dot_bits(a, 0, 63), dot_or(dot_bits(c, 0, 15), dot_and(dot_right(a, 2), upper))};
@@ -44,7 +44,7 @@ DOT_INLINE void dot_scales_head(DotPanel w, DotLarge *h)
 }
 
 #define q4_k_head dot_scales_head
-DOT_INLINE void q4_k_part(DotPanel w, size_t chunk, int part, DotInts *codes)
+LOWBIT_INLINE void q4_k_part(DotPanel w, size_t chunk, int part, DotInts *codes)
 {
     for (size_t i = 0; i < 8; i++) {
         codes[i] = dot_bits(dot_load(w, 128 + chunk * 256 + i * 32), 4 * part, 15);
@@ -52,7 +52,7 @@ DOT_INLINE void q4_k_part(DotPanel w, size_t chunk, int part, DotInts *codes)
 }
 
 #define q5_k_head dot_scales_head
-DOT_INLINE void q5_k_part(DotPanel w, size_t chunk, int part, DotInts *codes)
+LOWBIT_INLINE void q5_k_part(DotPanel w, size_t chunk, int part, DotInts *codes)
 {
     for (size_t i = 0; i < 8; i++) {
         const DotInts high = dot_right(dot_load(w, 128 + i * 32), (int)(2 * chunk) + part); /* the wanted bit in place 0 of each byte */
@@ -61,7 +61,7 @@ DOT_INLINE void q5_k_part(DotPanel w, size_t chunk, int part, DotInts *codes)
     }
 }
 
-DOT_INLINE void q6_k_head(DotPanel w, DotLarge *h)
+LOWBIT_INLINE void q6_k_head(DotPanel w, DotLarge *h)
 {
     h->d = dot_halves(w, 0);
     for (int i = 0; i < 4; i++) {
@@ -72,7 +72,7 @@ DOT_INLINE void q6_k_head(DotPanel w, DotLarge *h)
     }
     dot_scale_pairs(h, 8);
 }
-DOT_INLINE void q6_k_part(DotPanel w, size_t chunk, int part, DotInts *codes)
+LOWBIT_INLINE void q6_k_part(DotPanel w, size_t chunk, int part, DotInts *codes)
 {
     const size_t low = 144 + chunk * 512 + (size_t)(part % 2) * 256, high = 1168 + chunk * 256;
     for (size_t i = 0; i < 8; i++) {
@@ -83,7 +83,7 @@ DOT_INLINE void q6_k_part(DotPanel w, size_t chunk, int part, DotInts *codes)
 }
 
 /* q2_K, q3_K: planes of two bits, scales by 16. */
-DOT_INLINE void q2_k_head(DotPanel w, DotLarge *h)
+LOWBIT_INLINE void q2_k_head(DotPanel w, DotLarge *h)
 {
     h->d = dot_halves(w, 0);
     h->dmin = dot_halves(w, 16);
@@ -96,7 +96,7 @@ DOT_INLINE void q2_k_head(DotPanel w, DotLarge *h)
         h->pairs[2 * i + 1] = dot_pair(dot_byte(minima, 2), dot_byte(minima, 3));
     }
 }
-DOT_INLINE void q2_k_part(DotPanel w, size_t chunk, int part, DotInts *codes)
+LOWBIT_INLINE void q2_k_part(DotPanel w, size_t chunk, int part, DotInts *codes)
 {
     for (size_t i = 0; i < 8; i++) {
         codes[i] = dot_bits(dot_load(w, 160 + chunk * 256 + i * 32), 2 * part, 3);
@@ -104,7 +104,7 @@ DOT_INLINE void q2_k_part(DotPanel w, size_t chunk, int part, DotInts *codes)
 }
 
 /* Scale s: low nibble s of the first eight bytes (high nibble from 8 on), upper bits in bytes 8 to 11, four to a byte; 32 too large. */
-DOT_INLINE void q3_k_head(DotPanel w, DotLarge *h)
+LOWBIT_INLINE void q3_k_head(DotPanel w, DotLarge *h)
 {
     const DotInts low[2] = {dot_load(w, 16), dot_load(w, 48)}, high = dot_load(w, 80);
     h->d = dot_halves(w, 0);
@@ -118,7 +118,7 @@ DOT_INLINE void q3_k_head(DotPanel w, DotLarge *h)
     dot_scale_pairs(h, 8);
 }
 /* Codes with their third bit are 4 too large. */
-DOT_INLINE void q3_k_part(DotPanel w, size_t chunk, int part, DotInts *codes)
+LOWBIT_INLINE void q3_k_part(DotPanel w, size_t chunk, int part, DotInts *codes)
 {
     for (size_t i = 0; i < 8; i++) {
         const DotInts high = dot_right(dot_load(w, 112 + i * 32), (int)(4 * chunk) + part);
@@ -127,7 +127,7 @@ DOT_INLINE void q3_k_part(DotPanel w, size_t chunk, int part, DotInts *codes)
 }
 
 /* iq4_XS: levels; eight scales whose upper bits lie apart, 32 too large. */
-DOT_INLINE void iq4_xs_head(DotPanel w, DotLarge *h)
+LOWBIT_INLINE void iq4_xs_head(DotPanel w, DotLarge *h)
 {
     const DotInts high = dot_shorts(w, 16), low = dot_load(w, 32);
     h->d = dot_halves(w, 0);
@@ -137,20 +137,20 @@ DOT_INLINE void iq4_xs_head(DotPanel w, DotLarge *h)
     }
     dot_scale_pairs(h, 4);
 }
-DOT_INLINE void iq4_xs_part(DotPanel w, size_t chunk, int part, DotInts *codes)
+LOWBIT_INLINE void iq4_xs_part(DotPanel w, size_t chunk, int part, DotInts *codes)
 {
     dot_nibbles(w, 64 + chunk * 256 + (size_t)part * 128, codes);
     dot_levels(dot_from_signed(dot_table(fb_iq4_levels)), codes);
 }
 
-DOT_INLINE void tq2_0_head(DotPanel w, DotLarge *h)
+LOWBIT_INLINE void tq2_0_head(DotPanel w, DotLarge *h)
 {
     h->d = dot_halves(w, 0);
     for (int i = 0; i < 4; i++) {
         h->pairs[i] = dot_pair(dot_set(1), dot_set(1));
     }
 }
-DOT_INLINE void tq2_0_part(DotPanel w, size_t chunk, int part, DotInts *codes)
+LOWBIT_INLINE void tq2_0_part(DotPanel w, size_t chunk, int part, DotInts *codes)
 {
     for (size_t i = 0; i < 8; i++) {
         codes[i] = dot_bits(dot_load(w, 16 + chunk * 256 + i * 32), 2 * part, 3);
@@ -159,10 +159,10 @@ DOT_INLINE void tq2_0_part(DotPanel w, size_t chunk, int part, DotInts *codes)
 
 /* ---- rows ---- */
 
-DOT_INLINE DotInts dot_scaled(DotInts sum, DotInts run, DotInts scale) { return dot_add(sum, dot_mul(run, scale)); }
+LOWBIT_INLINE DotInts dot_scaled(DotInts sum, DotInts run, DotInts scale) { return dot_add(sum, dot_mul(run, scale)); }
 
 /* Part `part` of the eight of a block. */
-DOT_INLINE DotInts dot_part(const DotLarge *h, const DotInts *codes, const FbCodes256 *block, size_t part, DotInts sum, const DotForm form)
+LOWBIT_INLINE DotInts dot_part(const DotLarge *h, const DotInts *codes, const FbCodes256 *block, size_t part, DotInts sum, const DotForm form)
 {
     const int8_t *a = block->codes + part * 32;
     if (form.runs == 0) {
@@ -175,7 +175,7 @@ DOT_INLINE DotInts dot_part(const DotLarge *h, const DotInts *codes, const FbCod
     return dot_scaled(sum, dot_16(dot_set(0), codes + 4, a + 16), h->scales[2 * part + 1]);
 }
 
-DOT_INLINE DotReals dot_finish(const DotLarge *h, const FbCodes256 *a, DotInts sum, DotReals c, const DotForm form)
+LOWBIT_INLINE DotReals dot_finish(const DotLarge *h, const FbCodes256 *a, DotInts sum, DotReals c, const DotForm form)
 {
     const DotReals scale = dot_real(a->scale);
     const int16_t *sums = form.runs == 16 ? a->sums16 : a->sums32;
@@ -191,7 +191,7 @@ DOT_INLINE DotReals dot_finish(const DotLarge *h, const FbCodes256 *a, DotInts s
 }
 
 /* Block b, unpacked, with rows from `first` on. */
-DOT_INLINE void dot_large(const FbProductLowbit *p, const DotLarge *h, const DotInts *codes, size_t b, size_t first, float *c, bool both,
+LOWBIT_INLINE void dot_large(const FbProductLowbit *p, const DotLarge *h, const DotInts *codes, size_t b, size_t first, float *c, bool both,
                           const size_t rows, const DotForm form)
 {
     DotReals s0 = dot_real(0), s1 = s0, s2 = s0, s3 = s0;
@@ -209,7 +209,7 @@ DOT_INLINE void dot_large(const FbProductLowbit *p, const DotLarge *h, const Dot
     DOT_EACH_ROW(DOT_FINISH, rows)
     DOT_EACH_ROW(DOT_STORE, rows)
 }
-DOT_INLINE void dot_large_rows(const FbProductLowbit *p, const DotLarge *h, const DotInts *codes, size_t b, size_t first, float *c,
+LOWBIT_INLINE void dot_large_rows(const FbProductLowbit *p, const DotLarge *h, const DotInts *codes, size_t b, size_t first, float *c,
                                bool both, const DotForm form)
 {
     switch (p->rows - first) {

@@ -15,7 +15,7 @@ static inline int32x4_t dot_four_by_pairs(int32x4_t sum, int8x16_t w, int8x16_t 
 
 /* ---- halves: A stays float ---- */
 
-DOT_INLINE DotReals half_numbers(const uint8_t *w, const bool brain)
+LOWBIT_INLINE DotReals half_numbers(const uint8_t *w, const bool brain)
 {
     const uint16x8_t x = dot_eight_shorts(w);
     return brain ? (DotReals){vreinterpretq_f32_u32(vshll_n_u16(vget_low_u16(x), 16)), vreinterpretq_f32_u32(vshll_high_n_u16(x, 16))}
@@ -23,7 +23,7 @@ DOT_INLINE DotReals half_numbers(const uint8_t *w, const bool brain)
 }
 
 /* `rows` and `panels` are constants of the caller: all chains of the tile are in registers. */
-DOT_INLINE void half_tile(const FbProductLowbit *p, size_t row, size_t panel, const size_t rows, const size_t panels, const bool brain)
+LOWBIT_INLINE void half_tile(const FbProductLowbit *p, size_t row, size_t panel, const size_t rows, const size_t panels, const bool brain)
 {
     enum { BYTES = 2 * FB_LOWBIT_COLS };
     const uint8_t *w = p->w + panel * p->blocks * BYTES;
@@ -52,7 +52,7 @@ DOT_INLINE void half_tile(const FbProductLowbit *p, size_t row, size_t panel, co
         }
     }
 }
-DOT_INLINE void half_run(const FbProductLowbit *p, const bool brain)
+LOWBIT_INLINE void half_run(const FbProductLowbit *p, const bool brain)
 {
     size_t row = 0;
     for (; row + 4 <= p->rows; row += 4) {
