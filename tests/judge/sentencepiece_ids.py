@@ -5,10 +5,10 @@ whole paragraphs, and on random strings of many scripts.
 usage: sentencepiece_ids.py TOKENIZE_LINES CORPUS [MODEL ...]     MODEL: a file to compare instead
 """
 import os
-import subprocess
 import sys
 import tempfile
 
+import token_texts
 from skip import need_shared_data, no_judges
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "data"))
@@ -21,24 +21,7 @@ except ImportError as missing:
 
 def compare(program, path, name, texts):
     model = sentencepiece.SentencePieceProcessor(model_file=path)
-    lines = "\n".join(text.encode().hex() for text in texts) + "\n"
-    run = subprocess.run([program, path, "plain"], input=lines, capture_output=True, text=True)
-    if run.returncode != 0:
-        print(f"FAILED {name}: {run.stderr}")
-        return 1
-    bad = 0
-    for text, line in zip(texts, run.stdout.split("\n"), strict=False):
-        ids, decoded = line.split("\t")
-        want, text_back = make_sentencepieces.vectors(model, text)
-        same = list(map(int, ids.split())) == want
-        # Bytes that are no UTF-8 stay as they are here, sentencepiece writes U+FFFD.
-        back = bytes.fromhex(decoded).decode("utf-8", "replace").replace("\ufffd", "") == text_back.replace("\ufffd", "")
-        if not (same and back):
-            bad += 1
-            if bad <= 3:
-                print(f"DIFFERENT {name} {text[:60]!r}: {ids[:80]} / {want[:20]}; {decoded[:60]} / {text_back.encode().hex()[:60]}")
-    print(f"{name}: {len(texts)} texts, {bad} different")
-    return bad
+    return token_texts.compare([program, path, "plain"], name, texts, lambda text: make_sentencepieces.vectors(model, text))
 
 
 def main():
