@@ -40,6 +40,11 @@ static void test_larger(void **state)
     assert_int_equal(number_of(out, "mistral3.rope.dimension_count"), 4);
     assert_null(fb_checkpoint_meta(out, "mistral3.attention.sliding_window"));
     fb_checkpoint_free(out);
+    write_text("config.json", "{\"model_type\":\"mistral3\",\"text_config\":{\"hidden_size\":4,\"num_attention_heads\":1,\"num_key_value_heads\":1,"
+                              "\"num_hidden_layers\":1}}");
+    assert_int_equal(convert("f32", &out), FB_OK);
+    assert_int_equal(number_of(out, "mistral3.attention.sliding_window"), 4096); /* what its class says */
+    fb_checkpoint_free(out);
 }
 
 static void test_sections(void **state)

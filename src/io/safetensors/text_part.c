@@ -28,9 +28,10 @@ static const FbLargerModel larger_models[] = {
 };
 
 /* Settings that a part's configuration leaves out have the values of its class in transformers, whatever the family's own files say. */
-enum { COUNT_KEYS = 9 };
+enum { COUNT_KEYS = 10 };
 static const char *const count_keys[COUNT_KEYS] = {"vocab_size",          "hidden_size", "intermediate_size",       "num_hidden_layers", "num_attention_heads",
-                                                   "num_key_value_heads", "head_dim",    "max_position_embeddings", "max_window_layers"};
+                                                   "num_key_value_heads", "head_dim",    "max_position_embeddings", "max_window_layers",
+                                                   "sliding_window"};
 
 typedef struct FbTextClass {
     const char *type;
@@ -39,14 +40,14 @@ typedef struct FbTextClass {
 } FbTextClass;
 
 static const FbTextClass text_classes[] = {
-    {"gemma3_text", {262208, 2304, 9216, 26, 8, 4, 256, 131072, 0}, 1e-6, 0.0},
-    {"llama", {32000, 4096, 11008, 32, 32, 0, 0, 2048, 0}, 1e-6, 1e4},
-    {"mistral", {32000, 4096, 14336, 32, 32, 8, 0, 131072, 0}, 1e-6, 1e4},
-    {"qwen2", {151936, 4096, 22016, 32, 32, 32, 0, 32768, 28}, 1e-6, 1e4},
-    {"qwen3", {151936, 4096, 22016, 32, 32, 32, 128, 32768, 28}, 1e-6, 1e4},
-    {"qwen2_vl_text", {152064, 8192, 29568, 80, 64, 8, 0, 32768, 80}, 1e-5, 1e6},
-    {"qwen2_5_vl_text", {152064, 8192, 29568, 80, 64, 8, 0, 32768, 80}, 1e-5, 1e6},
-    {"qwen3_vl_text", {151936, 4096, 22016, 32, 32, 32, 128, 128000, 0}, 1e-6, 5e5},
+    {"gemma3_text", {262208, 2304, 9216, 26, 8, 4, 256, 131072, 0, 4096}, 1e-6, 0.0},
+    {"llama", {32000, 4096, 11008, 32, 32, 0, 0, 2048, 0, 0}, 1e-6, 1e4},
+    {"mistral", {32000, 4096, 14336, 32, 32, 8, 0, 131072, 0, 4096}, 1e-6, 1e4},
+    {"qwen2", {151936, 4096, 22016, 32, 32, 32, 0, 32768, 28, 0}, 1e-6, 1e4},
+    {"qwen3", {151936, 4096, 22016, 32, 32, 32, 128, 32768, 28, 0}, 1e-6, 1e4},
+    {"qwen2_vl_text", {152064, 8192, 29568, 80, 64, 8, 0, 32768, 80, 0}, 1e-5, 1e6},
+    {"qwen2_5_vl_text", {152064, 8192, 29568, 80, 64, 8, 0, 32768, 80, 0}, 1e-5, 1e6},
+    {"qwen3_vl_text", {151936, 4096, 22016, 32, 32, 32, 128, 128000, 0, 0}, 1e-6, 5e5},
 };
 
 /* How names of tensors begin, the first that occurs; the last is that of Qwen2-VL's own files, whose part for text has the names of a whole model. */
