@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "io/checkpoint_test.h"
+#include "io/sentencepiece/sentencepiece.h"
 #include "tokenizer_test.h"
 
 /* ---- writing models ---- */
@@ -333,13 +334,80 @@ static void test_json_wins(void **state)
     fb_context_free(context);
 }
 
+/* ---- a file that somebody writes to between the two passes over it ---- */
+
+enum { CHANGING_BYTES = 100003 };
+static struct { uint8_t before[CHANGING_BYTES], after[CHANGING_BYTES]; size_t starts, change_at; } changing;
+
+static int changing_read(void *user, void *handle, uint64_t offset, void *buffer, size_t bytes, size_t *done)
+{
+    (void)user;
+    (void)handle;
+    changing.starts += offset == 0;
+    const uint8_t *data = changing.starts > changing.change_at ? changing.after : changing.before;
+    *done = offset >= CHANGING_BYTES ? 0 : bytes < CHANGING_BYTES - offset ? bytes : (size_t)(CHANGING_BYTES - offset);
+    memcpy(buffer, data + offset, *done);
+    return 0;
+}
+
+/* Pieces of `each` bytes of text up to the end of the file. */
+static void fill_pieces(uint8_t *to, size_t each)
+{
+    static Proto piece;
+    char text[128];
+    size_t at = 0;
+    memset(text, 'x', sizeof text);
+    for (size_t left = CHANGING_BYTES; left > 0; left = CHANGING_BYTES - at) {
+        piece.count = 0;
+        size_t count = left < 2 * (each + 4) ? left - 4 : each; /* the last one takes what is left */
+        put_bytes(&piece, 1, text, count);
+        assert_true(count < 120);
+        to[at++] = 0x0a;
+        to[at++] = (uint8_t)piece.count;
+        memcpy(to + at, piece.data, piece.count);
+        at += piece.count;
+    }
+    assert_int_equal(at, CHANGING_BYTES);
+}
+
+static void test_changing_file(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/fewbit-pieces-XXXXXX", path[64];
+    FbContext *plain = test_context(), *context = NULL;
+    FbFileHooks files = *fb_context_files(plain);
+    files.read_at = changing_read;
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/m.model", folder);
+    for (int grows = 0; grows < 2; grows++) {
+        FbArena *arena = NULL;
+        FbSentencePieceModel model;
+        FbError err = {0};
+        FbContextOptions options = {.struct_bytes = sizeof options, .threads = 1, .files = &files};
+        fill_pieces(changing.before, grows ? 40 : 4);
+        fill_pieces(changing.after, grows ? 4 : 40);
+        write_file(folder, "m.model", changing.before, CHANGING_BYTES);
+        changing.starts = 0;
+        changing.change_at = 1;
+        assert_int_equal(fb_context_create(&options, &context, &err), FB_OK);
+        arena = fb_arena_create(context);
+        assert_non_null(arena);
+        assert_int_equal(fb_sentencepiece_load(arena, path, &model, &err), FB_ERR_IO);
+        assert_non_null(strstr(err.message, "the file changed while it was read"));
+        fb_arena_free(arena);
+        fb_context_free(context);
+    }
+    remove_folder(folder);
+    fb_context_free(plain);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_not_a_model),   cmocka_unit_test(test_bad_pieces),   cmocka_unit_test(test_bytes),
         cmocka_unit_test(test_not_supported), cmocka_unit_test(test_bad_map),      cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_user_pieces),   cmocka_unit_test(test_folder),       cmocka_unit_test(test_folder_of_t5),
-        cmocka_unit_test(test_folder_errors), cmocka_unit_test(test_json_wins),
+        cmocka_unit_test(test_folder_errors), cmocka_unit_test(test_json_wins),    cmocka_unit_test(test_changing_file),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -23,6 +23,8 @@ typedef struct PieceScan {
 
 static FbStatus no_memory(PieceScan *scan, size_t bytes) { return fb_error_memory(scan->file.context, scan->file.err, "pieces of a tokenizer", bytes); }
 
+static FbStatus changed(PieceScan *scan) { return fb_error_set(scan->file.err, FB_ERR_IO, "the file changed while it was read"); }
+
 static FbStatus read_flag(FbProtobufMessage *message, const FbProtobufField *field, bool *out)
 {
     int64_t value;
@@ -147,7 +149,7 @@ static FbStatus read_fields(PieceScan *scan, FbProtobufSpan span, bool count_onl
         if (count_only) {
             scan->model->count += field.tag == MODEL_PIECES;
         } else if (field.tag == MODEL_PIECES) {
-            FB_TRY(read_piece(scan, field.span));
+            FB_TRY(scan->at < scan->model->count ? read_piece(scan, field.span) : changed(scan));
         } else if (field.tag == MODEL_TRAINER) {
             FB_TRY(read_trainer(scan, field.span));
         } else if (field.tag == MODEL_NORMALIZER) {
@@ -215,6 +217,9 @@ static FbStatus read_all(PieceScan *scan)
         return no_memory(scan, model->count * sizeof *model->pieces);
     }
     FB_TRY(read_fields(scan, whole, false));
+    if (scan->at != model->count) {
+        return changed(scan);
+    }
     FB_TRY(check_settings(scan));
     return check_pieces(scan);
 }
