@@ -139,12 +139,22 @@ static FbStatus settle_type(AttributeScan *scan)
 
 /* ---- values ---- */
 
+/* Room for one more entry, as many as were counted. */
+static bool has_room(AttributeScan *scan, size_t at)
+{
+    if (at >= scan->entries[scan->to->type]) {
+        scan->message.status = fb_protobuf_changed(&scan->reader->file);
+        return false;
+    }
+    return true;
+}
+
 static bool read_numbers(AttributeScan *scan, const FbProtobufField *field, float *floats, int64_t *ints, size_t *at)
 {
     FbProtobufMessage *message = &scan->message;
     uint32_t word = (uint32_t)field->value;
     if (field->wire != PB_WT_STRING) {
-        if (!fb_protobuf_expect(message, field, floats != NULL ? PB_WT_32BIT : PB_WT_VARINT)) {
+        if (!fb_protobuf_expect(message, field, floats != NULL ? PB_WT_32BIT : PB_WT_VARINT) || !has_room(scan, *at)) {
             return false;
         }
         if (floats != NULL) {
@@ -161,6 +171,9 @@ static bool read_numbers(AttributeScan *scan, const FbProtobufField *field, floa
         bool ok = floats != NULL ? pb_decode_fixed32(&packed.stream, &word) : pb_decode_varint(&packed.stream, &value);
         if (!ok) {
             fb_protobuf_fail(message, FB_ERR_FORMAT, "attribute '%.96s': damaged numbers", scan->to->name);
+            return false;
+        }
+        if (!has_room(scan, *at)) {
             return false;
         }
         if (floats != NULL) {
@@ -242,6 +255,8 @@ static FbStatus read_values(AttributeScan *scan)
         FbStatus status = FB_OK;
         if (floats != NULL || ints != NULL) {
             read_numbers(scan, &field, floats, ints, &at);
+        } else if (list && !has_room(scan, at)) {
+            break;
         } else if (strings != NULL && fb_protobuf_expect(message, &field, PB_WT_STRING)) {
             status = fb_protobuf_bytes(&scan->reader->file, arena, field.span, &strings[at++]);
         } else if (graphs != NULL) {
@@ -251,12 +266,16 @@ static FbStatus read_values(AttributeScan *scan)
         }
         FB_TRY(status);
     }
+    FB_TRY(message->status);
+    if (list && at != count) {
+        return fb_protobuf_changed(&scan->reader->file);
+    }
     to->count = list ? count : 0;
     to->floats = floats;
     to->ints = ints;
     to->strings = strings;
     to->graphs = graphs;
-    return message->status;
+    return FB_OK;
 }
 
 FbStatus fb_onnx_read_attribute(const FbOnnxScope *scope, FbProtobufSpan span, FbGraph *graph, FbAttribute *attribute)

@@ -95,15 +95,18 @@ static FbStatus read_ports(const FbOnnxScope *scope, FbProtobufSpan span, FbGrap
         FbId value = FB_NONE;
         if (field.tag == fb_onnx_Node_output_tag) {
             value = name[0] == '\0' ? FB_NONE : fb_graph_find_value(graph, name);
+            FB_TRY(outputs < scan->output_count ? FB_OK : fb_protobuf_changed(&scope->reader->file));
             scan->outputs[outputs++] = value;
         } else {
             if (name[0] != '\0') {
                 FB_TRY(fb_graph_resolve(graph, name, &value, scope->reader->file.err));
             }
+            FB_TRY(inputs < scan->input_count ? FB_OK : fb_protobuf_changed(&scope->reader->file));
             scan->inputs[inputs++] = value;
         }
     }
-    return message.status;
+    FB_TRY(message.status);
+    return inputs == scan->input_count && outputs == scan->output_count ? FB_OK : fb_protobuf_changed(&scope->reader->file);
 }
 
 static FbStatus read_attributes(const FbOnnxScope *scope, FbProtobufSpan span, FbGraph *graph, FbNode *node, size_t count)
@@ -119,6 +122,7 @@ static FbStatus read_attributes(const FbOnnxScope *scope, FbProtobufSpan span, F
         if (field.tag != fb_onnx_Node_attribute_tag || !fb_protobuf_expect(&message, &field, PB_WT_STRING)) {
             continue;
         }
+        FB_TRY(node->attribute_count < count ? FB_OK : fb_protobuf_changed(&scope->reader->file));
         FbAttribute *attribute = &node->attributes[node->attribute_count];
         FB_TRY(fb_onnx_read_attribute(scope, field.span, graph, attribute));
         if (fb_node_attribute(node, attribute->name) != NULL) {

@@ -141,6 +141,8 @@ FbStatus fb_protobuf_charge(FbProtobufReader *reader, uint64_t bytes)
     return FB_OK;
 }
 
+FbStatus fb_protobuf_changed(FbProtobufReader *reader) { return fb_error_set(reader->err, FB_ERR_IO, "the file changed while it was read"); }
+
 /* Most pieces are short and in the window already. */
 static FbStatus copy_span(FbProtobufReader *reader, FbProtobufSpan span, uint8_t *to)
 {
@@ -220,6 +222,7 @@ FbStatus fb_protobuf_unknown(FbProtobufReader *reader, FbProtobufSpan span, cons
     fb_protobuf_open(&message, reader, span, kind);
     while (fb_protobuf_next(&message, &field)) {
         if (!fb_protobuf_is_known(known, field.tag)) {
+            FB_TRY(field.end - field.start <= total - done ? FB_OK : fb_protobuf_changed(reader));
             FB_TRY(copy_span(reader, (FbProtobufSpan){field.start, field.end - field.start}, bytes + done));
             done += (size_t)(field.end - field.start);
         }

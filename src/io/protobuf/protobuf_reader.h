@@ -56,6 +56,8 @@ bool fb_protobuf_text(FbProtobufMessage *message, const FbProtobufField *field, 
 bool fb_protobuf_name(FbProtobufMessage *message, const FbProtobufField *field, FbArena *arena, const char **out);
 bool fb_protobuf_int(FbProtobufMessage *message, const FbProtobufField *field, int64_t *out);
 FbStatus fb_protobuf_charge(FbProtobufReader *reader, uint64_t bytes);
+/* For who reads a message twice, counting first: the second time there was another number of fields. */
+FbStatus fb_protobuf_changed(FbProtobufReader *reader);
 
 /* The fields whose tags are not in `known` (bit t: tag t), byte for byte. */
 #define FB_PROTOBUF_TAG(tag) ((uint64_t)1 << (tag))

@@ -23,8 +23,6 @@ typedef struct PieceScan {
 
 static FbStatus no_memory(PieceScan *scan, size_t bytes) { return fb_error_memory(scan->file.context, scan->file.err, "pieces of a tokenizer", bytes); }
 
-static FbStatus changed(PieceScan *scan) { return fb_error_set(scan->file.err, FB_ERR_IO, "the file changed while it was read"); }
-
 static FbStatus read_flag(FbProtobufMessage *message, const FbProtobufField *field, bool *out)
 {
     int64_t value;
@@ -149,7 +147,7 @@ static FbStatus read_fields(PieceScan *scan, FbProtobufSpan span, bool count_onl
         if (count_only) {
             scan->model->count += field.tag == MODEL_PIECES;
         } else if (field.tag == MODEL_PIECES) {
-            FB_TRY(scan->at < scan->model->count ? read_piece(scan, field.span) : changed(scan));
+            FB_TRY(scan->at < scan->model->count ? read_piece(scan, field.span) : fb_protobuf_changed(&scan->file));
         } else if (field.tag == MODEL_TRAINER) {
             FB_TRY(read_trainer(scan, field.span));
         } else if (field.tag == MODEL_NORMALIZER) {
@@ -218,7 +216,7 @@ static FbStatus read_all(PieceScan *scan)
     }
     FB_TRY(read_fields(scan, whole, false));
     if (scan->at != model->count) {
-        return changed(scan);
+        return fb_protobuf_changed(&scan->file);
     }
     FB_TRY(check_settings(scan));
     return check_pieces(scan);
