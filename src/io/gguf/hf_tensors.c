@@ -184,12 +184,21 @@ typedef struct FbHfTally {
     FbOtherParts parts; /* of a larger model that is known */
 } FbHfTally;
 
+/* What the family says of a tensor; of a larger model, of those of its part for text, whose plain names lie in `plain`. */
+static FbHfName name_of(const FbHfModel *model, const FbTableTensor *row, char plain[FB_TEXT_PART_NAME])
+{
+    if (model->part.larger == NULL) {
+        return fb_hf_name(model->family, row->name);
+    }
+    const char *own = fb_text_part_plain_name(&model->part, row->name, plain);
+    return own != NULL ? fb_hf_name(model->family, own) : (FbHfName){.part = NULL};
+}
+
 static FbStatus map_one(FbHfModel *model, struct FbNameTable *stacks, const FbTableTensor *row, FbHfTally *tally, FbError *err)
 {
     bool larger = model->part.larger != NULL;
     char plain[FB_TEXT_PART_NAME], full[128];
-    const char *own = larger ? fb_text_part_plain_name(&model->part, row->name, plain) : row->name;
-    FbHfName name = own != NULL ? fb_hf_name(model->family, own) : (FbHfName){.part = NULL};
+    FbHfName name = name_of(model, row, plain);
     FbGgufTensor *tensor;
     if (is_ignored(model, row->name) || (larger && fb_text_part_is_other(row->name, &tally->parts))) {
         return FB_OK;
