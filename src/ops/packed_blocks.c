@@ -5,8 +5,11 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "kernels/interleave.h"
 
 enum { SPANS_MAX = 5, PANELS_AT_ONCE = 32, ELEMENT_BYTES_MAX = 2 };
+
+_Static_assert((int)FB_PANEL_ROWS == (int)FB_INTERLEAVE_ROWS, "a panel is what is interleaved");
 
 typedef struct BlockSpan { uint16_t offset, bytes, grain; } BlockSpan; /* `bytes` bytes of a block, in pieces of `grain` */
 typedef struct BlockLayout { int number; BlockSpan spans[SPANS_MAX]; } BlockLayout;
@@ -146,40 +149,6 @@ static void interleave(const BlockLayout *layout, const uint8_t *const *rows, si
     }
 }
 
-/* Four words of four 16-bit numbers each, as a square turned over. */
-static void turn_square(uint64_t *a, uint64_t *b, uint64_t *c, uint64_t *d)
-{
-    const uint64_t pairs = 0x0000ffff0000ffff, halves = 0x00000000ffffffff;
-    uint64_t t = ((*a >> 16) ^ *b) & pairs, u = ((*c >> 16) ^ *d) & pairs;
-    *b ^= t, *a ^= t << 16, *d ^= u, *c ^= u << 16;
-    t = ((*a >> 32) ^ *c) & halves;
-    u = ((*b >> 32) ^ *d) & halves;
-    *c ^= t, *a ^= t << 32, *d ^= u, *b ^= u << 32;
-}
-
-/* The same for blocks of one 16-bit number, `count` of each row; as much as fits goes by squares. Returns how many were done. */
-static size_t interleave_halves(const uint8_t *const *rows, size_t count, uint8_t *to)
-{
-    const uint16_t one = 1;
-    size_t at = 0;
-    if (*(const uint8_t *)&one != 1) {
-        return 0; /* the squares are those of a little-endian machine */
-    }
-    for (; at + 4 <= count; at += 4, to += 4 * FB_PANEL_ROWS * sizeof(uint16_t)) {
-        uint64_t w[FB_PANEL_ROWS];
-        for (size_t r = 0; r < FB_PANEL_ROWS; r++) {
-            memcpy(&w[r], rows[r] + at * sizeof(uint16_t), sizeof w[r]);
-        }
-        turn_square(&w[0], &w[1], &w[2], &w[3]);
-        turn_square(&w[4], &w[5], &w[6], &w[7]);
-        for (size_t column = 0; column < 4; column++) {
-            memcpy(to + 16 * column, &w[column], sizeof *w);
-            memcpy(to + 16 * column + 8, &w[4 + column], sizeof *w);
-        }
-    }
-    return at;
-}
-
 /* Row r of eight interleaved blocks. */
 static void extract(const BlockLayout *layout, const uint8_t *from, size_t r, uint8_t *to)
 {
@@ -235,9 +204,11 @@ static FbStatus pack_panel(const BlockPacking *p, size_t matrix, size_t panel, u
     for (size_t r = 0; r < FB_PANEL_ROWS; r++) {
         from[r] = scratch + r * row_bytes;
     }
-    const size_t done = bytes == sizeof(uint16_t) ? interleave_halves(from, packed->row_blocks, to) : 0;
-    to += done * bytes * FB_PANEL_ROWS;
-    for (size_t b = done; b < packed->row_blocks; b++, to += bytes * FB_PANEL_ROWS) {
+    if (bytes == sizeof(uint16_t)) {
+        fb_interleave_halves(from, packed->row_blocks, to);
+        return FB_OK;
+    }
+    for (size_t b = 0; b < packed->row_blocks; b++, to += bytes * FB_PANEL_ROWS) {
         interleave(&p->layout, from, b * bytes, to);
     }
     return FB_OK;
