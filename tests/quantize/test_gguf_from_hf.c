@@ -406,6 +406,7 @@ static void test_settings(void **state)
     refuse_llama_with("\"quantization_config\":{\"quant_method\":\"bitsandbytes\"}", FB_ERR_UNSUPPORTED, "'quantization_config'");
     refuse_llama_with("\"rope_parameters\":{\"rope_type\":\"llama3\",\"factor\":1e300,\"original_max_position_embeddings\":2}", FB_ERR_FORMAT, "divides a frequency by inf");
     refuse_llama_with("\"rope_parameters\":{\"rope_type\":\"llama3\",\"factor\":0,\"original_max_position_embeddings\":2}", FB_ERR_FORMAT, "divides a frequency by 0");
+    refuse_llama_with("\"head_dim\":1,\"rope_parameters\":{\"rope_type\":\"llama3\",\"factor\":8.0}", FB_ERR_FORMAT, "needs an even head size");
     write_text("config.json", "{\"model_type\":\"phi3\",\"hidden_size\":4,\"num_attention_heads\":1,\"partial_rotary_factor\":1e300}");
     assert_int_equal(convert("f32", NULL), FB_ERR_FORMAT);
     assert_non_null(strstr(err.message, "cannot be rotated"));

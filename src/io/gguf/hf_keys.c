@@ -298,8 +298,8 @@ static FbStatus add_llama3(FbHfModel *model, FbError *err)
     base = rope_number(model, "rope_theta", base);
     double factor = rope_number(model, "factor", 8.0), low = rope_number(model, "low_freq_factor", 1.0);
     double high = rope_number(model, "high_freq_factor", 4.0), original = rope_number(model, "original_max_position_embeddings", 8192.0);
-    if (size <= 0 || size > 65536 || low == high) {
-        return fb_error_set(err, FB_ERR_FORMAT, "config.json: the rotary scaling 'llama3' needs a head size and two different frequency factors");
+    if (size < 2 || size % 2 != 0 || size > 65536 || low == high) {
+        return fb_error_set(err, FB_ERR_FORMAT, "config.json: the rotary scaling 'llama3' needs an even head size and two different frequency factors");
     }
     FbGgufTensor *tensor = fb_hf_add_tensor(model, "rope_freqs.weight");
     float *values = fb_arena_array(model->arena, (size_t)(size / 2), sizeof *values);
