@@ -24,14 +24,15 @@ static bool pool_add(FbVocabulary *vocabulary, const char *data, size_t bytes, u
 
 FbStatus fb_vocabulary_add(FbVocabulary *vocabulary, uint32_t id, const char *piece, size_t bytes, double score, unsigned flags, FbError *err)
 {
-    char shown[100];
+    char shown[100], text[sizeof shown / 4] = ""; /* the piece may end without a NUL */
     FbPiece *items = vocabulary->pieces.items;
     if (bytes > FB_TOKENIZER_PIECE_MAX) {
         return fb_error_set(err, FB_ERR_BUDGET, "token %u has %zu bytes, at most %d are read", (unsigned)id, bytes, FB_TOKENIZER_PIECE_MAX);
     }
     if (!isfinite(score)) {
+        memcpy(text, piece, bytes < sizeof text ? bytes : 0);
         return fb_error_set(err, FB_ERR_FORMAT, "token %u ('%s') has a score that is no number", (unsigned)id,
-                            bytes < sizeof shown / 4 ? fb_escape(piece, shown, sizeof shown) : "...");
+                            bytes < sizeof text ? fb_escape(text, shown, sizeof shown) : "...");
     }
     if (id < vocabulary->pieces.count && items[id].flags != 0) {
         return fb_error_set(err, FB_ERR_FORMAT, "two tokens have the id %u", (unsigned)id);
