@@ -1,47 +1,17 @@
 /* Importance matrices: sums of squares by hand, windows in pieces, one row for a weight that is used in parts, the same bytes for any number of
  * threads, what is refused, and every allocation and file operation failing once. */
-#define _GNU_SOURCE /* mkdtemp */
-#include <errno.h>
-#include <unistd.h>
+#include "importance_folder.h"
 
-#include "faults/faults.h"
-#include "fewbit/importance.h"
-#include "io/gguf/imatrix.h"
-#include "run/small_language_model.h"
+#include <errno.h>
 
 enum { TOKENS = 1300 };
-
-static char folder[] = "/tmp/fewbit-importance-XXXXXX", text[64], output[64], second[64];
 
 static int64_t token(size_t i) { return (int64_t)fb_random_below(3, 1, i, SMALL_VOCABULARY); }
 
 static int make_folder(void **state)
 {
     (void)state;
-    if (mkdtemp(folder) == NULL) {
-        return -1;
-    }
-    snprintf(text, sizeof text, "%s/text.jsonl", folder);
-    snprintf(output, sizeof output, "%s/a.gguf", folder);
-    snprintf(second, sizeof second, "%s/b.gguf", folder);
-    FILE *f = fopen(text, "w");
-    if (f == NULL) {
-        return -1;
-    }
-    for (size_t i = 0; i < TOKENS; i++) {
-        fprintf(f, "%s%lld", i == 0 ? "{\"ids\": [" : ",", (long long)token(i));
-    }
-    fprintf(f, "]}\n");
-    return fclose(f);
-}
-
-static int remove_all(void **state)
-{
-    (void)state;
-    remove(text);
-    remove(output);
-    remove(second);
-    return rmdir(folder);
+    return make_text(TOKENS, token);
 }
 
 static FbStatus collect(FbContext *context, const FbModel *model, const char *path, size_t window, size_t windows, FbImportanceReport *report,
@@ -115,19 +85,9 @@ static void test_names(void **state)
     fb_context_free(context);
 }
 
-static size_t read_whole(const char *path, char *bytes, size_t most)
-{
-    FILE *f = fopen(path, "rb");
-    assert_non_null(f);
-    size_t count = fread(bytes, 1, most, f);
-    fclose(f);
-    return count;
-}
-
 static void test_threads(void **state)
 {
     (void)state;
-    static char a[1 << 16], b[1 << 16];
     for (int threads = 1; threads < 5; threads += 3) {
         FbContext *context = build_context(threads);
         FbModel *model = small_language_model(context, 0.3f);
@@ -135,9 +95,7 @@ static void test_threads(void **state)
         fb_model_free(model);
         fb_context_free(context);
     }
-    size_t count = read_whole(output, a, sizeof a);
-    assert_true(count > 1000 && count < sizeof a && read_whole(second, b, sizeof b) == count);
-    assert_memory_equal(a, b, count);
+    assert_same_files();
 }
 
 static void test_refused(void **state)

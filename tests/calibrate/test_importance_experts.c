@@ -1,20 +1,16 @@
 /* Importance of mixtures of experts: sums over the tokens that each expert was sent, by hand, in all forms of the weights; experts that no token
  * reached; files added up; the same bytes for any number of threads; every allocation failing once. */
-#define _GNU_SOURCE /* mkdtemp */
+#include "importance_folder.h"
+
 #include <math.h>
-#include <unistd.h>
 
 #include "faults/faults_loops.h"
-#include "fewbit/importance.h"
-#include "io/gguf/imatrix.h"
-#include "run/small_language_model.h"
 
 /* The router has the same row for the first three experts, and the lower number wins: 0 is always chosen, 2 never, of 1 and 3 the better one. */
 enum { TOKENS = 700, WINDOW = 600, EXPERTS = 4, TOP_K = 2, WIDTH = 3, HIDDEN = SMALL_HIDDEN, STACK = EXPERTS * WIDTH * HIDDEN };
 
 typedef enum Form { STACKED, SINGLE, SINGLE_OF_GGUF } Form;
 
-static char folder[] = "/tmp/fewbit-experts-XXXXXX", text[64], output[64], second[64];
 static float weights[3][STACK], router[EXPERTS * HIDDEN];
 
 static int64_t token(size_t i) { return (int64_t)fb_random_below(5, 1, i, SMALL_VOCABULARY); }
@@ -23,12 +19,6 @@ static float embedding(size_t t, size_t c) { return fb_random_normal(11, 99, (ui
 static int make_folder(void **state)
 {
     (void)state;
-    if (mkdtemp(folder) == NULL) {
-        return -1;
-    }
-    snprintf(text, sizeof text, "%s/text.jsonl", folder);
-    snprintf(output, sizeof output, "%s/a.gguf", folder);
-    snprintf(second, sizeof second, "%s/b.gguf", folder);
     for (size_t i = 0; i < STACK; i++) {
         for (size_t kind = 0; kind < 3; kind++) {
             weights[kind][i] = fb_random_normal(17, kind, i) * 0.5f;
@@ -37,24 +27,7 @@ static int make_folder(void **state)
     for (size_t i = 0; i < EXPERTS * HIDDEN; i++) {
         router[i] = fb_random_normal(17, 9, i < 3 * HIDDEN ? i % HIDDEN : i);
     }
-    FILE *f = fopen(text, "w");
-    if (f == NULL) {
-        return -1;
-    }
-    for (size_t i = 0; i < TOKENS; i++) {
-        fprintf(f, "%s%lld", i == 0 ? "{\"ids\": [" : ",", (long long)token(i));
-    }
-    fprintf(f, "]}\n");
-    return fclose(f);
-}
-
-static int remove_all(void **state)
-{
-    (void)state;
-    remove(text);
-    remove(output);
-    remove(second);
-    return rmdir(folder);
+    return make_text(TOKENS, token);
 }
 
 static void add_weights(FbGraph *graph, Form form, FbId *ids, size_t *count)
@@ -182,19 +155,9 @@ static void test_sums(void **state)
     }
 }
 
-static size_t read_whole(const char *path, char *bytes, size_t most)
-{
-    FILE *f = fopen(path, "rb");
-    assert_non_null(f);
-    size_t count = fread(bytes, 1, most, f);
-    fclose(f);
-    return count;
-}
-
 static void test_threads(void **state)
 {
     (void)state;
-    static char a[1 << 16], b[1 << 16];
     for (int threads = 1; threads < 5; threads += 3) {
         FbContext *context = build_context(threads);
         FbModel *model = make_model(context, SINGLE);
@@ -202,9 +165,7 @@ static void test_threads(void **state)
         fb_model_free(model);
         fb_context_free(context);
     }
-    size_t count = read_whole(output, a, sizeof a);
-    assert_true(count > 1000 && count < sizeof a && read_whole(second, b, sizeof b) == count);
-    assert_memory_equal(a, b, count);
+    assert_same_files();
 }
 
 /* One file, added to what is measured and to itself, is twice of it. */

@@ -1,26 +1,12 @@
 /* What a tokenizer from a hostile file may cost: time about linear in the text, memory about linear in it, and the same tokens however long a
  * search takes. */
-#define _POSIX_C_SOURCE 200809L /* mkstemp */
-#include <stdlib.h>
+#include "tokenizer_open_text.h"
+
 #include <time.h>
-#include <unistd.h>
 
 #include "data/tokenizer_charsmap.h"
 #include "data/tokenizer_merge.h"
 #include "data/tokenizer_parts.h"
-#include "tokenizer_test.h"
-
-static FbStatus open_text(FbContext *context, const char *json, size_t bytes, FbTokenizer **tokenizer, FbError *err)
-{
-    char path[] = "/tmp/fewbit-bounds-XXXXXX";
-    int file = mkstemp(path);
-    assert_true(file >= 0);
-    assert_int_equal(write(file, json, bytes), (ssize_t)bytes);
-    close(file);
-    FbStatus status = fb_tokenizer_open(context, path, tokenizer, err);
-    unlink(path);
-    return status;
-}
 
 static FbTokenizer *accept(FbContext *context, const char *json)
 {

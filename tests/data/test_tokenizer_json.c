@@ -1,23 +1,9 @@
 /* tokenizer.json files that are malformed, hostile or odd: each is a named error or does what is right, in time. The names T1 to T15 are the test plan's. */
-#define _POSIX_C_SOURCE 200809L /* mkstemp */
-#include <stdlib.h>
+#include "tokenizer_open_text.h"
+
 #include <time.h>
-#include <unistd.h>
 
 #include "io/gguf/gguf_write.h"
-#include "tokenizer_test.h"
-
-static FbStatus open_text(FbContext *context, const char *json, size_t bytes, FbTokenizer **tokenizer, FbError *err)
-{
-    char path[] = "/tmp/fewbit-tokenizer-XXXXXX";
-    int file = mkstemp(path);
-    assert_true(file >= 0);
-    assert_int_equal(write(file, json, bytes), (ssize_t)bytes);
-    close(file);
-    FbStatus status = fb_tokenizer_open(context, path, tokenizer, err);
-    unlink(path);
-    return status;
-}
 
 static void refuse(const char *json, FbStatus expected, const char *says)
 {

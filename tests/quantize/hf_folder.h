@@ -2,43 +2,8 @@
 #ifndef HF_FOLDER_H
 #define HF_FOLDER_H
 
-#define _POSIX_C_SOURCE 200809L /* mkdtemp */
-#include "context_test.h"
-#include "fewbit/gguf_quantize.h"
+#include "gguf_folder.h"
 #include "io/gguf/gguf_rows.h"
-#include "io/checkpoint_test.h"
-
-static FbError err;
-static char folder[64], model[80], output[128], last_warning[600];
-
-static void keep_warning(void *user, FbLogLevel level, const char *id, const char *message)
-{
-    (void)user;
-    if (level == FB_LOG_WARNING) {
-        snprintf(last_warning, sizeof last_warning, "%s: %s", id, message);
-    }
-}
-
-static int setup(void **state)
-{
-    (void)state;
-    FbContextOptions options = {.struct_bytes = sizeof options, .threads = 2, .log = keep_warning};
-    strcpy(folder, "/tmp/fewbit-gguf-hf-XXXXXX");
-    last_warning[0] = '\0';
-    if (mkdtemp(folder) == NULL || fb_context_create(&options, &context, NULL) != FB_OK) {
-        return -1;
-    }
-    snprintf(model, sizeof model, "%s/tiny", folder);
-    snprintf(output, sizeof output, "%s/out.gguf", folder);
-    return mkdir(model, 0700);
-}
-
-static int teardown(void **state)
-{
-    remove_folder(model);
-    remove_folder(folder);
-    return context_teardown(state);
-}
 
 typedef struct Tensor {
     const char *name;
@@ -46,7 +11,6 @@ typedef struct Tensor {
     int64_t dims[3];
 } Tensor;
 
-static void write_text(const char *name, const char *text) { write_file(model, name, text, strlen(text)); }
 
 /* Element i of tensor t is 1000 t + i, in F32. */
 static void write_tensors(const Tensor *tensors, size_t count)
@@ -88,6 +52,7 @@ static FbStatus convert(const char *preset, FbCheckpoint **out)
 {
     FbCheckpoint *in;
     FbGgufOptions options = {.struct_bytes = sizeof options, .preset = preset, .overwrite = 1};
+    warnings[0] = '\0';
     if (out != NULL) {
         *out = NULL;
     }

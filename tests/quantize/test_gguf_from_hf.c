@@ -40,7 +40,7 @@ static void test_llama(void **state)
     assert_int_equal(number_of(out, "llama.rope.dimension_count"), 4);
     assert_int_equal(number_of(out, "llama.rope.freq_base"), 10000);
     assert_int_equal(number_of(out, "general.file_type"), 0);
-    assert_non_null(strstr(last_warning, "no-tokenizer"));
+    assert_non_null(strstr(warnings, "no-tokenizer"));
     fb_checkpoint_free(out);
 }
 
@@ -299,11 +299,11 @@ static void test_byte_level(void **state)
     assert_int_equal(number_of(out, "tokenizer.ggml.add_eos_token"), 0);
     assert_string_equal(fb_meta_text(fb_checkpoint_meta(out, "tokenizer.chat_template")), "D");
     assert_string_equal(fb_meta_text(fb_checkpoint_meta(out, "tokenizer.chat_template.tool_use")), "T");
-    assert_string_equal(last_warning, "");
+    assert_string_equal(warnings, "");
     fb_checkpoint_free(out);
     write_tokenizer("{\"type\":\"Whitespace\"}", "false", "[\"a b\"]");
     assert_int_equal(convert("f32", NULL), FB_OK);
-    assert_non_null(strstr(last_warning, "pre-tokenizer"));
+    assert_non_null(strstr(warnings, "pre-tokenizer"));
 }
 
 static void test_sentence_piece(void **state)
@@ -334,7 +334,7 @@ static void test_no_tokenizer(void **state)
     assert_int_equal(convert("f32", &out), FB_OK);
     assert_string_equal(fb_meta_text(fb_checkpoint_meta(out, "tokenizer.ggml.model")), "none");
     assert_int_equal(number_of(out, "phi3.vocab_size"), 5);
-    assert_non_null(strstr(last_warning, "no-tokenizer"));
+    assert_non_null(strstr(warnings, "no-tokenizer"));
     fb_checkpoint_free(out);
     write_text("config.json", llama_config); /* says 4; what counts is the embedding */
     assert_int_equal(convert("f32", &out), FB_OK);
@@ -355,7 +355,7 @@ static void test_equal_tokens(void **state)
     check_strings(out, "tokenizer.ggml.tokens", (const char *const[]){" x", "a", "b", "ab", "[SAME4]", "[PAD5]"}, 6);
     assert_int_equal(fb_meta_read_numbers(fb_checkpoint_meta(out, "tokenizer.ggml.token_type"), 0, 6, types, &err), FB_OK);
     assert_true(types[0] == 4 && types[4] == 5);
-    assert_non_null(strstr(last_warning, "equal-tokens"));
+    assert_non_null(strstr(warnings, "equal-tokens"));
     assert_int_equal(number_of(out, "phi3.vocab_size"), -1);
     fb_checkpoint_free(out);
 }

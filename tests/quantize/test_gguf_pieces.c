@@ -1,46 +1,10 @@
 /* SentencePiece models on their way to GGUF: tokens, scores and types, what the folder's files add, and the same ids when the file is read. */
-#define _POSIX_C_SOURCE 200809L /* mkdtemp */
-#include "context_test.h"
-#include "fewbit/gguf_quantize.h"
+#include "gguf_folder.h"
+
 #include "fewbit/tokenizer.h"
-#include "io/checkpoint_test.h"
 #include "io/sentencepiece/sentencepiece.h"
 
 enum { ROWS = 700 };
-
-static FbError err;
-static char folder[64], model[80], output[128], warnings[2000];
-
-static void keep_warning(void *user, FbLogLevel level, const char *id, const char *message)
-{
-    (void)user;
-    size_t used = strlen(warnings);
-    if (level == FB_LOG_WARNING) {
-        snprintf(warnings + used, sizeof warnings - used, "%s: %s\n", id, message);
-    }
-}
-
-static int setup(void **state)
-{
-    (void)state;
-    FbContextOptions options = {.struct_bytes = sizeof options, .threads = 1, .log = keep_warning};
-    strcpy(folder, "/tmp/fewbit-gguf-pieces-XXXXXX");
-    if (mkdtemp(folder) == NULL || fb_context_create(&options, &context, NULL) != FB_OK) {
-        return -1;
-    }
-    snprintf(model, sizeof model, "%s/tiny", folder);
-    snprintf(output, sizeof output, "%s/out.gguf", folder);
-    return mkdir(model, 0700);
-}
-
-static int teardown(void **state)
-{
-    remove_folder(model);
-    remove_folder(folder);
-    return context_teardown(state);
-}
-
-static void write_text(const char *name, const char *text) { write_file(model, name, text, strlen(text)); }
 
 /* An embedding of ROWS rows, and one of the models in tests/data/fixtures/sentencepiece. */
 static void make_folder(const char *pieces, const char *file, const char *tokenizer_config)
